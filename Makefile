@@ -1,0 +1,296 @@
+# Builds luaqueduct, tests it and installs it. `make help` lists the targets.
+#
+# A build is a variant in a folder of its own: plain (build/), debug, asan,
+# tsan and clang (build/<variant>/). Objects stand in <folder>/obj, what only
+# the specs load in <folder>/spec. Sources are listed by hand, so that adding
+# a file is a visible act.
+
+VARIANT ?= plain
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+OUT := $(BUILD)$(if $(filter-out plain,$(VARIANT)),/$(VARIANT))
+
+# ---- what it needs from Debian 12: each named once -------------------------
+
+JSON_LIB := yajl
+BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
+    lib$(JSON_LIB)-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
+TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
+    lua-socket lua5.4 strace
+
+# llhttp: the system's library where there is one, else its C sources.
+SYSTEM_LLHTTP := $(shell pkg-config --exists libllhttp 2>/dev/null && echo yes)
+LLHTTP_SRC_DIR := /usr/share/llhttp
+LLHTTP_INC_DIR := /usr/share/include/llhttp
+
+# ---- sources ---------------------------------------------------------------
+
+BASE_SRC := $(addprefix core/base/, err.c mem.c buf.c arena.c utf8.c \
+    number.c)
+HTTP_SRC := $(addprefix core/http/, method.c url.c pattern.c syntax.c tree.c route.c \
+    request.c parse.c response.c)
+LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
+LOG_SRC := $(addprefix core/log/, log.c)
+NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
+    transport.c)
+# What of room `lua` needs no task and no worker: plain Lua can load it.
+LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
+    pack.c error.c lib_json.c lib_pack.c lib_router.c lib_url.c)
+LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c vm.c task.c \
+    app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c lib_stream.c \
+    lib_log.c lib_instance.c libs.c)
+# What of room `run` starts no thread.
+RUN_PURE_SRC := $(addprefix core/run/, options.c cpus.c sockets.c spread.c)
+RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c worker.c \
+    relief.c supervisor.c main.c)
+LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
+
+CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
+    $(LUA_SRC) $(RUN_SRC)
+SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_run.c lib_proc.c)
+SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
+    $(SPEC_LIB_SRC)
+C_TESTS := base timers wheel loop mailbox
+
+obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+LLHTTP_OBJ := $(patsubst %.c,$(OUT)/obj/llhttp/%.o,$(LLHTTP_SRC))
+
+# ---- flags -----------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC := $(if $(filter tsan clang,$(VARIANT)),clang,gcc)
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
+    -Wmissing-prototypes -Wvla -Werror
+FLAGS_plain := -O2 -g
+FLAGS_clang := -O2 -g
+FLAGS_debug := -O0 -g -DLQ_DEBUG
+FLAGS_asan := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer \
+    -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_tsan := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer -fsanitize=thread
+
+# The first name that pkg-config knows; Lua's differs between systems.
+LUA_PC := $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua,\
+    $(shell pkg-config --exists $(name) 2>/dev/null && echo $(name))))
+# One name a line for pkg-config: a library that is absent stops the build.
+PACKAGES := $(or $(LUA_PC),lua5.4) libuv $(JSON_LIB) \
+    $(if $(SYSTEM_LLHTTP),libllhttp)
+# Asked once, when first used: `make deps` runs before pkg-config is there.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(patsubst -I%,-isystem %,$$(shell \
+    pkg-config --cflags $$(PACKAGES))))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(shell \
+    pkg-config --libs $$(PACKAGES)))$(PKG_LIBS)
+
+# -fPIC: the objects of the program are those of the specs' shared object.
+BASE_CFLAGS = -std=c11 -fPIC -fno-semantic-interposition -pthread -MMD -MP \
+    -D_GNU_SOURCE -Icore $(PKG_CFLAGS) \
+    $(if $(SYSTEM_LLHTTP),,-isystem $(LLHTTP_INC_DIR)) \
+    $(FLAGS_$(VARIANT)) $(CFLAGS)
+BASE_LDFLAGS = -pthread $(FLAGS_$(VARIANT)) $(LDFLAGS)
+LIBS = $(PKG_LIBS) -lm -ldl
+
+# One short line a step; `make V=1` shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
+
+# ---- build -----------------------------------------------------------------
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+##   make               builds build/luaqueduct (-O2)
+.PHONY: all build
+all build: $(OUT)/luaqueduct
+
+##   make debug         builds build/debug: -O0, assertions of every kind
+##   make asan          builds build/asan: address and undefined sanitizers
+##   make tsan          builds build/tsan: thread sanitizer
+.PHONY: debug asan tsan clang
+debug asan tsan clang:
+	@$(MAKE) --no-print-directory VARIANT=$@ build
+
+##   make core-so       builds what the specs load into plain Lua
+.PHONY: core-so spec-build
+core-so: $(OUT)/spec/core.so
+spec-build: build $(OUT)/spec/core.so $(OUT)/spec/malloc_count.so \
+    $(C_TESTS:%=$(OUT)/spec/%_test)
+
+$(OUT)/luaqueduct: $(call obj,$(CORE_SRC)) $(LLHTTP_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
+
+# lua_* comes from the interpreter that loads it.
+$(OUT)/spec/core.so: $(call obj,$(SPEC_SO_SRC)) $(LLHTTP_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^ $(filter-out -llua%,$(LIBS))
+
+$(OUT)/spec/%_test: $(OUT)/obj/spec/c/%_test.o \
+    $(call obj,$(BASE_SRC) $(LOOP_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
+
+# It stands in for malloc itself: no sanitizer, no variant.
+$(OUT)/spec/malloc_count.so: spec/support/malloc_count.c
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -shared $(WARNINGS) -o $@ $<
+
+$(OUT)/obj/llhttp/%.o: $(LLHTTP_SRC_DIR)/%.c $(OUT)/obj/flags
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(BASE_CFLAGS) -w -c -o $@ $<
+
+$(OUT)/obj/%.o: %.c $(OUT)/obj/flags
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(BASE_CFLAGS) $(WARNINGS) -c -o $@ $<
+
+# Other flags than last time: everything is compiled again.
+$(OUT)/obj/flags: force
+	@mkdir -p $(@D)
+	@echo '$(CC) $(BASE_CFLAGS) $(WARNINGS)' | cmp -s - $@ || \
+	    echo '$(CC) $(BASE_CFLAGS) $(WARNINGS)' > $@
+
+.SECONDARY:
+.PHONY: force
+force:
+
+-include $(patsubst %.o,%.d,$(call obj,$(sort $(CORE_SRC) $(SPEC_LIB_SRC) \
+    $(C_TESTS:%=spec/c/%_test.c))))
+
+# ---- run -------------------------------------------------------------------
+
+##   make demo          installs, builds and serves examples/hello.lua
+.PHONY: demo
+demo: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) build
+	$(OUT)/luaqueduct serve examples/hello.lua -j 4
+
+# ---- test ------------------------------------------------------------------
+
+BUSTED := lua5.4 /usr/bin/busted --ignore-lua -o spec/support/ci.lua
+LUA_FILES := $(wildcard lua spec examples)
+C_FILES = $(wildcard core/*/*.[ch] spec/c/*.[ch] spec/support/*.c)
+
+##   make test          everything: two compilers, lint, plain, asan, tsan
+.PHONY: test test-all
+test: test-deps
+	@$(MAKE) --no-print-directory test-all
+test-all:
+	@$(MAKE) --no-print-directory -j$(JOBS) spec-build
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=clang spec-build
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug build
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan spec-build
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=tsan build \
+	    $(C_TESTS:%=$(BUILD)/tsan/spec/%_test)
+	@failed=0; \
+	for run in style spec-plain spec-asan spec-tsan; do \
+	    $(MAKE) --no-print-directory $$run || failed=1; \
+	done; \
+	exit $$failed
+
+##   make test-fast     the plain build and its specs only
+.PHONY: test-fast
+test-fast: spec-build debug
+	@$(MAKE) --no-print-directory spec-plain
+
+# Sanitizers of this age lose their way in a widely randomised address space.
+FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+# The single runs; what they need must have been built.
+.PHONY: spec-plain spec-asan spec-tsan
+spec-plain:
+	@echo "== specs, plain"
+	@LQ_BUILD=$(BUILD) $(BUSTED) spec
+
+# A spec tagged #once reads sources or objects: once is enough.
+spec-asan:
+	@echo "== specs, address and undefined sanitizers"
+	@LQ_BUILD=$(BUILD)/asan ASAN_OPTIONS=detect_leaks=1 \
+	    UBSAN_OPTIONS=print_stacktrace=1 \
+	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
+	    $(FIXED) $(BUSTED) --exclude-tags=once spec
+
+# The server and the C tests are instrumented, not the specs' interpreter.
+spec-tsan:
+	@echo "== specs with more than one thread, thread sanitizer"
+	@LQ_BUILD=$(BUILD)/tsan LQ_CORE=$(BUILD)/spec/core.so \
+	    TSAN_OPTIONS=suppressions=$(CURDIR)/spec/support/tsan.supp \
+	    $(FIXED) $(BUSTED) --exclude-tags=once $(wildcard spec/system) spec/c
+
+##   make lint          luacheck, clang-format, layers, no mutable statics
+.PHONY: lint style
+lint: debug
+	@$(MAKE) --no-print-directory style
+	@LQ_BUILD=$(BUILD) $(BUSTED) spec/docs/layers_spec.lua
+
+style:
+	@echo "== luacheck, clang-format"
+	@luacheck --quiet --no-color $(LUA_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
+
+##   make format        lays out the C sources
+.PHONY: format
+format:
+	clang-format -i $(C_FILES)
+
+# ---- install ---------------------------------------------------------------
+
+##   make install       copies program and Lua files to $(DESTDIR)$(PREFIX)
+.PHONY: install
+install: build
+	install -D -m 755 $(OUT)/luaqueduct $(DESTDIR)$(PREFIX)/bin/luaqueduct
+	cd lua && find luaqueduct -name '*.lua' -exec install -D -m 644 {} \
+	    $(abspath $(DESTDIR)/$(PREFIX))/share/lua/5.4/{} \;
+
+##   make deps          installs what a build needs from Debian, if missing
+##   make test-deps     the same for the tests
+.PHONY: deps test-deps
+deps:
+	@$(call install_missing,$(BUILD_DEPS))
+test-deps:
+	@$(call install_missing,$(BUILD_DEPS) $(TEST_DEPS))
+
+# Nothing happens when all of $(1) is there. A list of packages that is old
+# or absent is fetched when an install has failed without it.
+define install_missing
+if ! command -v dpkg-query >/dev/null; then \
+    echo "No dpkg here; needed are the equivalents of: $(strip $(1))" >&2; \
+    exit 0; \
+fi; \
+have=" $$(dpkg-query -W -f '$${db:Status-Abbrev}$${Package}\n' $(1) \
+    2>/dev/null | sed -n 's/^ii *//p' | tr '\n' ' ')"; \
+missing=; \
+for package in $(1); do \
+    case "$$have" in *" $$package "*) ;; *) \
+        missing="$$missing $$package" ;; esac; \
+done; \
+[ -n "$$missing" ] || exit 0; \
+[ "$$(id -u)" = 0 ] && root= || root=sudo; \
+apt() { $$root env DEBIAN_FRONTEND=noninteractive apt-get -y -q "$$@" \
+    </dev/null; }; \
+echo "Installing$$missing"; \
+apt install --no-install-recommends $$missing || \
+    { apt update && apt install --no-install-recommends $$missing; }
+endef
+
+##   make clean         removes build/
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)
+
+##   make help          prints this
+.PHONY: help
+help:
+	@echo "luaqueduct: an HTTP server runtime for Lua 5.4"
+	@sed -n 's/^##//p' $(firstword $(MAKEFILE_LIST))
+
+# For specs and scripts: make -s print-CORE_SRC
+print-%:
+	@echo $($*)

@@ -1,0 +1,67 @@
+/* error.c - see error.h; also luaqueduct.core.errors. */
+#include "lua/error.h"
+
+#include <lauxlib.h>
+
+#include "base/err.h"
+#include "lua/libs.h"
+
+static int mt_tostring(lua_State *L)
+{
+    lua_getfield(L, 1, "message");
+    luaL_tolstring(L, -1, NULL);
+    return 1;
+}
+
+static void set_metatable(lua_State *L)
+{
+    if (luaL_newmetatable(L, LQ_ERROR_TYPE)) {
+        lua_pushcfunction(L, mt_tostring);
+        lua_setfield(L, -2, "__tostring");
+    }
+    lua_setmetatable(L, -2);
+}
+
+void lq_push_error(lua_State *L, int err, const char *message)
+{
+    char text[128];
+
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, lq_err_name(err));
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, message ? message : lq_strerror(err, text, sizeof text));
+    lua_setfield(L, -2, "message");
+    set_metatable(L);
+}
+
+int lq_push_failure(lua_State *L, int err, const char *message)
+{
+    lua_pushnil(L);
+    lq_push_error(L, err, message);
+    return 2;
+}
+
+/* errors.new(code, message) -> err */
+static int errors_new(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    luaL_checkstring(L, 2);
+    lua_createtable(L, 0, 2);
+    lua_pushvalue(L, 1);
+    lua_setfield(L, -2, "code");
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "message");
+    set_metatable(L);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"new", errors_new},
+    {NULL, NULL},
+};
+
+int luaopen_luaqueduct_core_errors(lua_State *L)
+{
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,20 @@
+/* error.h - the error tables that Lua sees: { code, message, __tostring }.
+ *
+ * Owns:    nothing.
+ * Thread:  that of the state.
+ * Knows:   lua, base/err.
+ */
+#ifndef LQ_ERROR_H
+#define LQ_ERROR_H
+
+#include <lua.h>
+
+#define LQ_ERROR_TYPE "luaqueduct.Error"
+
+/* Pushes an error table. `message` NULL: the text of the code. */
+void lq_push_error(lua_State *L, int err, const char *message);
+
+/* Pushes nil and the error table; returns 2. */
+int lq_push_failure(lua_State *L, int err, const char *message);
+
+#endif

@@ -1,0 +1,222 @@
+/* lib_task.c - luaqueduct.core.task: tasks, as far as C makes them.
+ *
+ * A handle is a userdata that holds a pointer to its task; the task points
+ * back, and whichever dies first clears the other.
+ *
+ * Owns:    nothing.
+ * Thread:  that of the state.
+ * Knows:   task.
+ */
+#include <lauxlib.h>
+#include <math.h>
+#include <time.h>
+
+#include "lua/error.h"
+#include "lua/libs.h"
+#include "lua/task.h"
+
+#define HANDLE_TYPE "luaqueduct.Task"
+
+/* ---- handles ------------------------------------------------------------------- */
+
+static lq_task **check_handle(lua_State *L, int i)
+{
+    return luaL_checkudata(L, i, HANDLE_TYPE);
+}
+
+/* The handle of `t`: one for each task, kept in a weak table at upvalue 1. */
+static void push_handle(lua_State *L, lq_task *t)
+{
+    lq_task **handle;
+
+    if (t->handle && lua_rawgetp(L, lua_upvalueindex(1), t) == LUA_TUSERDATA &&
+        lua_touserdata(L, -1) == t->handle)
+        return;
+    if (t->handle) {
+        *t->handle = NULL;
+        t->handle = NULL;
+        lua_pop(L, 1);
+    }
+    handle = lua_newuserdatauv(L, sizeof *handle, 0);
+    *handle = NULL;
+    luaL_setmetatable(L, HANDLE_TYPE);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, lua_upvalueindex(1), t);
+    *handle = t;
+    t->handle = (void **)handle;
+}
+
+/* handle:cancel() */
+static int m_cancel(lua_State *L)
+{
+    lq_task *t = *check_handle(L, 1);
+
+    if (t) lq_task_cancel(t);
+    return 0;
+}
+
+static int mt_gc(lua_State *L)
+{
+    lq_task **handle = check_handle(L, 1);
+
+    if (*handle && (*handle)->handle == (void **)handle)
+        (*handle)->handle = NULL;
+    *handle = NULL;
+    return 0;
+}
+
+static int mt_tostring(lua_State *L)
+{
+    static const char *const names[] = {"over",    "new",     "ready",
+                                        "running", "waiting", "closing"};
+    lq_task *t = *check_handle(L, 1);
+
+    lua_pushfstring(L, "luaqueduct.Task (%s)", names[t ? (int)t->state : 0]);
+    return 1;
+}
+
+/* ---- tasks ----------------------------------------------------------------------- */
+
+/* task.spawn(fn, ...) -> handle */
+static int task_spawn(lua_State *L)
+{
+    int args = lua_gettop(L) - 1;
+    lq_task *t;
+
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    t = lq_task_new(lq_vm_of(L), NULL, NULL);
+    if (!t) return luaL_error(L, "not enough memory");
+    if (!lua_checkstack(t->co, args + 1)) {
+        lq_task_drop(t);
+        return luaL_error(L, "too many arguments");
+    }
+    lua_xmove(L, t->co, args + 1);
+    lq_task_ready(t, args);
+    push_handle(L, t);
+    return 1;
+}
+
+/* task.current() -> handle */
+static int task_current(lua_State *L)
+{
+    push_handle(L, lq_task_check(L));
+    return 1;
+}
+
+/* task.is_live(handle) -> boolean */
+static int task_is_live(lua_State *L)
+{
+    lua_pushboolean(L, *check_handle(L, 1) != NULL);
+    return 1;
+}
+
+static int wake_k(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)L;
+    (void)status;
+    (void)ctx;
+    return 0;
+}
+
+/* task.park(): waits for unpark, or returns at once when it came before. */
+static int task_park(lua_State *L)
+{
+    lq_task *t = lq_task_check_wait(L);
+
+    if (t->has_permit) {
+        t->has_permit = false;
+        return 0;
+    }
+    return lq_task_wait(L, t, NULL, (void *)HANDLE_TYPE, wake_k);
+}
+
+/* task.unpark(handle) -> boolean: whether there is such a task */
+static int task_unpark(lua_State *L)
+{
+    lq_task *t = *check_handle(L, 1);
+
+    if (t && t->state == LQ_TASK_WAITING && t->wait == (void *)HANDLE_TYPE)
+        lq_task_wake(t, 0);
+    else if (t) t->has_permit = true;
+    lua_pushboolean(L, t != NULL);
+    return 1;
+}
+
+/* task.sleep(seconds) */
+static int task_sleep(lua_State *L)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    lq_task *t = lq_task_check_wait(L);
+    lq_loop *loop = lq_vm_of(L)->cfg.loop;
+    uint64_t at_ms;
+
+    luaL_argcheck(L, seconds >= 0, 1, "seconds must not be negative");
+    if (seconds > 1e9) seconds = 1e9;
+    at_ms = lq_loop_update(loop) + (uint64_t)ceil(seconds * 1000);
+    if (lq_task_deadline(t, at_ms) < 0)
+        return luaL_error(L, "not enough memory");
+    return lq_task_wait(L, t, NULL, NULL, wake_k);
+}
+
+static lua_Number seconds_of(clockid_t id)
+{
+    struct timespec at;
+
+    clock_gettime(id, &at);
+    return (lua_Number)at.tv_sec + (lua_Number)at.tv_nsec / 1e9;
+}
+
+/* task.now() -> seconds, monotonic */
+static int task_now(lua_State *L)
+{
+    lua_pushnumber(L, seconds_of(CLOCK_MONOTONIC));
+    return 1;
+}
+
+/* task.time() -> seconds since 1970, the wall clock */
+static int task_time(lua_State *L)
+{
+    lua_pushnumber(L, seconds_of(CLOCK_REALTIME));
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"current", task_current}, {"is_live", task_is_live},
+    {"now", task_now},         {"park", task_park},
+    {"sleep", task_sleep},     {"spawn", task_spawn},
+    {"time", task_time},       {"unpark", task_unpark},
+    {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+    {"cancel", m_cancel},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", mt_gc},
+    {"__tostring", mt_tostring},
+    {NULL, NULL},
+};
+
+/* A table from task to handle that keeps neither alive. */
+static void push_handles(lua_State *L)
+{
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+}
+
+int luaopen_luaqueduct_core_task(lua_State *L)
+{
+    luaL_newmetatable(L, HANDLE_TYPE);
+    luaL_setfuncs(L, metamethods, 0);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    luaL_newlibtable(L, functions);
+    push_handles(L);
+    luaL_setfuncs(L, functions, 1);
+    return 1;
+}

@@ -1,0 +1,27 @@
+/* libs.c - see libs.h. */
+#include "lua/libs.h"
+
+#include <lauxlib.h>
+
+static const luaL_Reg modules[] = {
+    {"luaqueduct.core.coroutine", luaopen_luaqueduct_core_coroutine},
+    {"luaqueduct.core.dispatch", luaopen_luaqueduct_core_dispatch},
+    {"luaqueduct.core.errors", luaopen_luaqueduct_core_errors},
+    {"luaqueduct.core.instance", luaopen_luaqueduct_core_instance},
+    {"luaqueduct.core.json", luaopen_luaqueduct_core_json},
+    {"luaqueduct.core.log", luaopen_luaqueduct_core_log},
+    {"luaqueduct.core.pack", luaopen_luaqueduct_core_pack},
+    {"luaqueduct.core.request", luaopen_luaqueduct_core_request},
+    {"luaqueduct.core.router", luaopen_luaqueduct_core_router},
+    {"luaqueduct.core.stream", luaopen_luaqueduct_core_stream},
+    {"luaqueduct.core.task", luaopen_luaqueduct_core_task},
+    {"luaqueduct.core.url", luaopen_luaqueduct_core_url},
+    {NULL, NULL},
+};
+
+void lq_libs_preload(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    luaL_setfuncs(L, modules, 0);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,69 @@
+/* vm.h - one thread's Lua state.
+ *
+ * Owns:    the lua_State, its allocator, the tasks.
+ * Thread:  the thread that opened it.
+ * Life:    open -> tasks ... -> lq_tasks_cancel -> close.
+ * Knows:   base, loop, log. lua_getextraspace of every coroutine holds the
+ *          lq_vm, so lq_vm_of needs no look-up.
+ */
+#ifndef LQ_VM_H
+#define LQ_VM_H
+
+#include <lua.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "log/log.h"
+#include "loop/loop.h"
+#include "lua/alloc.h"
+
+typedef struct lq_task lq_task;
+typedef struct lq_vm lq_vm;
+
+typedef struct lq_vm_cfg {
+    lq_loop *loop;
+    const lq_log *log;
+    int id; /* of the worker; 0: the state of initialize */
+    int workers;
+    const char *lua_path; /* where the runtime's own Lua files stand */
+    /* os.exit, aq.instance.stop: the thread is to drain and end. */
+    void (*on_stop)(lq_vm *);
+    void *data;
+} lq_vm_cfg;
+
+struct lq_vm {
+    lq_vm_cfg cfg;
+    lua_State *L; /* the main coroutine: runs nothing but start and stop */
+    lq_alloc alloc;
+
+    /* task.c */
+    lq_task *current;   /* the one that runs, NULL between */
+    lq_list ready;      /* tasks to be resumed in this turn */
+    lq_list live;       /* all others that have begun */
+    lq_list idle_tasks; /* recycled, with their coroutines */
+    size_t idle_count;
+    size_t live_count;
+    int unyieldable; /* user coroutines that run inside a C function */
+    lq_turn turn;
+    char warning[512]; /* as far as it has come */
+
+    /* dispatch.c, reply.c */
+    void *dispatch;
+    lq_buf scratch; /* JSON on its way into a response */
+};
+
+/* The state with its libraries, `script` not yet loaded. -ENOMEM. */
+int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg) LQ_MUST_CHECK;
+/* All tasks must be over. */
+void lq_vm_close(lq_vm *vm);
+
+/* After loading: the generational collector. */
+void lq_vm_settle(lq_vm *vm);
+
+static inline lq_vm *lq_vm_of(lua_State *L)
+{
+    return *(lq_vm **)lua_getextraspace(L);
+}
+
+#endif

@@ -1,0 +1,63 @@
+/* options.h - the command line.
+ *
+ * Owns:    the lists of listeners and pairs; texts are lent by argv.
+ * Thread:  start-up only; read by any thread afterwards.
+ * Life:    parse -> fini.
+ * Knows:   base.
+ */
+#ifndef LQ_OPTIONS_H
+#define LQ_OPTIONS_H
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+typedef enum lq_command {
+    LQ_COMMAND_SERVE,
+    LQ_COMMAND_ROUTES,
+    LQ_COMMAND_VERSION,
+    LQ_COMMAND_HELP,
+} lq_command;
+
+enum { LQ_LISTEN_MAX = 64, LQ_PAIRS_MAX = 256 };
+
+typedef struct lq_pair {
+    lq_str key;
+    const char *value;
+} lq_pair;
+
+typedef struct lq_options {
+    lq_command command;
+    lq_command help_for; /* of LQ_COMMAND_HELP */
+    const char *app;
+    int workers;
+    const char *listen[LQ_LISTEN_MAX];
+    size_t listen_count;
+    char short_listen[300]; /* what -a and -p make */
+    bool share_port;
+    lq_pair pairs[LQ_PAIRS_MAX];
+    size_t pair_count;
+    /* Seconds, 0: no limit. */
+    double drain_timeout;
+    double header_timeout;
+    double idle_timeout;
+    double body_timeout;
+    double write_timeout;
+    double request_timeout;
+    double start_timeout;
+    /* Bytes, 0: no limit. */
+    uint64_t header_limit;
+    uint64_t body_limit;
+    uint64_t max_connections;
+    int log_level;
+} lq_options;
+
+/* LQ_EINVALID: err tells in one line what is wrong with which option. */
+int lq_options_parse(lq_options *o, int argc, char **argv, lq_err *err)
+    LQ_MUST_CHECK;
+void lq_options_fini(lq_options *o);
+
+void lq_options_print_help(FILE *to, lq_command command);
+
+#endif

@@ -1,0 +1,41 @@
+/* sockets.h - the listening sockets of the runtime.
+ *
+ * For TCP one SO_REUSEPORT socket for each worker, so that the kernel spreads
+ * connections; for a unix socket one for all. They are bound at once and
+ * listen only when told: until then the port refuses connections.
+ *
+ * Owns:    the descriptors, and the file of a unix socket.
+ * Thread:  main thread; fd, count, is_shared and url are read by workers.
+ * Life:    open -> listen -> close.
+ * Knows:   base, libc.
+ */
+#ifndef LQ_SOCKETS_H
+#define LQ_SOCKETS_H
+
+#include "base/err.h"
+
+typedef struct lq_sockets lq_sockets;
+
+/* Binds every URL (http://HOST:PORT, unix:/PATH). `err` tells which one failed
+ * and why. Returns LQ_EINVALID for a URL, else -errno. */
+int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
+                    int workers, bool share_port, lq_err *err) LQ_MUST_CHECK;
+
+/* From now on connections are taken. */
+int lq_sockets_listen(lq_sockets *s, lq_err *err) LQ_MUST_CHECK;
+
+size_t lq_sockets_count(const lq_sockets *s);
+
+/* Lends the socket of `listener` for a worker (from 0). */
+int lq_sockets_fd(const lq_sockets *s, size_t listener, int worker);
+
+/* Whether all workers have the same socket. */
+bool lq_sockets_is_shared(const lq_sockets *s, size_t listener);
+
+/* As it stands in the ready line, with the real port. */
+const char *lq_sockets_url(const lq_sockets *s, size_t listener);
+
+/* NULL is allowed. */
+void lq_sockets_close(lq_sockets *s);
+
+#endif

@@ -1,0 +1,117 @@
+/* spread.c - see spread.h. */
+#include "run/spread.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
+
+#include "base/mem.h"
+
+/* A cache line each: workers write theirs all the time. */
+typedef struct slot {
+    _Alignas(64) _Atomic int count;
+    _Atomic(const lq_loop *) loop;
+} slot;
+
+struct lq_spread {
+    int workers;
+    int max;
+    char *memory; /* as it was allocated */
+    slot *slots;  /* aligned */
+};
+
+int lq_spread_new(lq_spread **out, int workers, int max)
+{
+    lq_spread *s = lq_mem_zalloc(sizeof *s);
+    uintptr_t at;
+
+    if (!s) return -ENOMEM;
+    s->memory = lq_mem_zalloc(((size_t)workers + 1) * sizeof(slot));
+    if (!s->memory) {
+        lq_mem_free(s);
+        return -ENOMEM;
+    }
+    at = ((uintptr_t)s->memory + 63) & ~(uintptr_t)63;
+    s->slots = (slot *)at;
+    s->workers = workers;
+    s->max = max;
+    *out = s;
+    return 0;
+}
+
+void lq_spread_free(lq_spread *s)
+{
+    if (!s) return;
+    lq_mem_free(s->memory);
+    lq_mem_free(s);
+}
+
+void lq_spread_join(lq_spread *s, int i, const lq_loop *loop)
+{
+    atomic_store(&s->slots[i].loop, loop);
+}
+
+bool lq_spread_is_fresh(const lq_spread *s, int i)
+{
+    const lq_loop *loop = atomic_load(&s->slots[i].loop);
+    uint64_t since_ms;
+
+    if (!loop) return false;
+    since_ms = lq_loop_busy_since(loop);
+    return since_ms == 0 ||
+           uv_hrtime() / 1000000 < since_ms + LQ_SPREAD_BUSY_MS;
+}
+
+int lq_spread_count(const lq_spread *s, int i)
+{
+    return atomic_load_explicit(&s->slots[i].count, memory_order_relaxed);
+}
+
+bool lq_spread_is_full(const lq_spread *s, int i)
+{
+    return s->max > 0 && lq_spread_count(s, i) >= s->max;
+}
+
+/* The least loaded that can take one; -1: none. */
+static int least_loaded(const lq_spread *s)
+{
+    int i, count, best = -1, least = INT_MAX;
+
+    for (i = 0; i < s->workers; i++) {
+        count = lq_spread_count(s, i);
+        if (count >= least || lq_spread_is_full(s, i)) continue;
+        if (!lq_spread_is_fresh(s, i)) continue;
+        best = i;
+        least = count;
+    }
+    return best;
+}
+
+static bool can_take(const lq_spread *s, int i)
+{
+    return i >= 0 && atomic_load(&s->slots[i].loop) && !lq_spread_is_full(s, i);
+}
+
+/* One more than the least, and a sixteenth for large numbers, is even enough:
+ * handing over costs a wake-up. */
+static bool is_even(int mine, int least)
+{
+    return mine <= least + 1 + least / 16;
+}
+
+int lq_spread_choose(lq_spread *s, int self)
+{
+    int best = least_loaded(s);
+
+    if (can_take(s, self) &&
+        (best < 0 ||
+         is_even(lq_spread_count(s, self), lq_spread_count(s, best))))
+        best = self;
+    if (best >= 0) atomic_fetch_add(&s->slots[best].count, 1);
+    return best;
+}
+
+void lq_spread_leave(lq_spread *s, int i)
+{
+    atomic_fetch_sub(&s->slots[i].count, 1);
+}

@@ -1,0 +1,48 @@
+/* spread.h - who serves the next connection.
+ *
+ * The kernel spreads connections over the workers' sockets by a hash, which is
+ * uneven for few, long-lived ones. So each worker's connections are counted
+ * here, and an accepted socket goes to a less loaded worker when the one that
+ * accepted it has clearly more than the least loaded.
+ *
+ * Owns:    a count and a state for each worker.
+ * Thread:  any thread; every field is atomic.
+ * Life:    new -> ... -> free, when all workers have been joined.
+ * Knows:   base, loop.
+ */
+#ifndef LQ_SPREAD_H
+#define LQ_SPREAD_H
+
+#include "base/defs.h"
+#include "loop/loop.h"
+
+typedef struct lq_spread lq_spread;
+
+/* A worker that has had no look at its events for so long is busy. */
+enum { LQ_SPREAD_BUSY_MS = 50 };
+
+/* `max`: connections of a worker, 0: no limit. -ENOMEM. */
+int lq_spread_new(lq_spread **out, int workers, int max) LQ_MUST_CHECK;
+void lq_spread_free(lq_spread *s);
+
+/* Worker `i` (from 0) takes connections, with `loop` to tell how busy it is;
+ * NULL: it takes none any more. */
+LQ_ANY_THREAD void lq_spread_join(lq_spread *s, int i, const lq_loop *loop);
+
+/* Whether it takes connections and had a look at its events lately. */
+LQ_ANY_THREAD bool lq_spread_is_fresh(const lq_spread *s, int i);
+
+/* The worker for a connection that `self` has accepted (-1: nobody of them),
+ * counted there already. Returns -1 when all others are busy, full or gone,
+ * and `self` is -1, full or gone. */
+LQ_ANY_THREAD int lq_spread_choose(lq_spread *s, int self);
+
+/* A connection of worker i is over, or never came to be. */
+LQ_ANY_THREAD void lq_spread_leave(lq_spread *s, int i);
+
+/* Whether worker i has as many as it may have. */
+LQ_ANY_THREAD bool lq_spread_is_full(const lq_spread *s, int i);
+
+LQ_ANY_THREAD int lq_spread_count(const lq_spread *s, int i);
+
+#endif

@@ -1,0 +1,394 @@
+/* supervisor.c - see supervisor.h.
+ *
+ * Start: sockets bound -> initialize -> workers prepare side by side -> all
+ * prepared: listen -> all accept -> ready line. Stop: workers drain and end ->
+ * joined -> sockets closed.
+ */
+#include "run/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "log/log.h"
+#include "run/initialize.h"
+#include "run/relief.h"
+#include "run/sockets.h"
+#include "run/spread.h"
+#include "run/worker.h"
+
+enum {
+    SIGNALS = 5,
+    GIVE_UP_MS = 1000, /* for workers that do not end after a failed start */
+};
+
+typedef enum state {
+    STARTING,  /* workers prepare */
+    LISTENING, /* workers begin to accept */
+    SERVING,
+    STOPPING,
+} state;
+
+typedef struct supervisor {
+    const lq_options *options;
+    const char *lua_path;
+    int ready_fd;
+    lq_log log;
+    lq_loop loop;
+    lq_mailbox mailbox;
+    uv_signal_t signals[SIGNALS];
+    size_t open_handles; /* signals, mailbox, relief: what closes at the end */
+    lq_timer start_deadline;
+    lq_timer give_up;
+    lq_timer pulse; /* relief looks round */
+    lq_sockets *sockets;
+    lq_spread *spread;
+    lq_relief *relief;
+    lq_worker **workers;
+    lq_buf context;
+    state state;
+    int started; /* threads that run */
+    int prepared;
+    int accepting;
+    int stop_signals;
+    int status;
+} supervisor;
+
+static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1,
+                                            SIGPIPE};
+
+/* ---- stop ------------------------------------------------------------------------- */
+
+static void tell_all(supervisor *s, int order)
+{
+    int i;
+
+    for (i = 0; i < s->options->workers; i++)
+        if (s->workers[i]) (void)!lq_worker_tell(s->workers[i], order);
+}
+
+static void on_part_closed(supervisor *s)
+{
+    if (--s->open_handles == 0) lq_loop_stop(&s->loop);
+}
+
+static void on_signal_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
+static void on_mailbox_closed(lq_mailbox *mb)
+{
+    on_part_closed(mb->data);
+}
+
+static void on_relief_closed(void *data)
+{
+    on_part_closed(data);
+}
+
+static void stop_timers(supervisor *s)
+{
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->give_up);
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->pulse);
+}
+
+/* The workers are gone: what the main loop has closes. */
+static void close_all(supervisor *s)
+{
+    int i;
+
+    stop_timers(s);
+    for (i = 0; i < SIGNALS; i++)
+        uv_close((uv_handle_t *)&s->signals[i], on_signal_closed);
+    lq_mailbox_close(&s->mailbox, on_mailbox_closed);
+    if (s->relief) lq_relief_close(s->relief, on_relief_closed, s);
+}
+
+/* Ends everything; `status` counts when nothing worse has been said. */
+static void stop(supervisor *s, int status, int order)
+{
+    if (status > s->status) s->status = status;
+    if (s->state == STOPPING) return;
+    s->state = STOPPING;
+    stop_timers(s);
+    if (s->started == 0) close_all(s);
+    else tell_all(s, order);
+}
+
+/* Does not wait for anybody. */
+static void exit_now(supervisor *s)
+{
+    lq_sockets_close(s->sockets);
+    _exit(1);
+}
+
+static void on_give_up(lq_timer *timer)
+{
+    exit_now(LQ_CONTAINER_OF(timer, supervisor, give_up));
+}
+
+/* The app could not start: one message, and nobody serves. */
+static void fail(supervisor *s, const char *text)
+{
+    uint64_t at_ms = lq_loop_update(&s->loop) + GIVE_UP_MS;
+
+    if (s->state != STOPPING)
+        fprintf(stderr, "luaqueduct: the app could not start: %s\n", text);
+    stop(s, 1, LQ_WORKER_STOP);
+    if (s->started > 0 &&
+        lq_timer_start(lq_loop_timers(&s->loop), &s->give_up, at_ms) < 0)
+        exit_now(s);
+}
+
+/* ---- signals ------------------------------------------------------------------------ */
+
+static void on_stop_signal(supervisor *s)
+{
+    if (++s->stop_signals > 1) exit_now(s);
+    stop(s, 0, s->state == SERVING ? LQ_WORKER_DRAIN : LQ_WORKER_STOP);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    supervisor *s = handle->data;
+
+    if (number == SIGTERM || number == SIGINT) on_stop_signal(s);
+    else if (number != SIGPIPE)
+        lq_log_printf(&s->log, LQ_LOG_WARN,
+                      "signal %s: this version neither reloads nor reopens a "
+                      "log file",
+                      number == SIGHUP ? "HUP" : "USR1");
+}
+
+static int open_signals(supervisor *s)
+{
+    int i, err;
+
+    for (i = 0; i < SIGNALS; i++) {
+        err = uv_signal_init(lq_loop_uv(&s->loop), &s->signals[i]);
+        if (err < 0) return err;
+        s->signals[i].data = s;
+        s->open_handles++;
+        err = uv_signal_start(&s->signals[i], on_signal, signal_numbers[i]);
+        if (err < 0) return err;
+    }
+    return 0;
+}
+
+/* ---- start ------------------------------------------------------------------------------ */
+
+static void print_ready_line(supervisor *s)
+{
+    size_t i, n = lq_sockets_count(s->sockets);
+    lq_buf line;
+
+    lq_buf_init(&line);
+    for (i = 0; i < n; i++) {
+        const char *url = lq_sockets_url(s->sockets, i);
+
+        if (lq_buf_append(&line, i ? ", " : "", i ? 2 : 0) < 0 ||
+            lq_buf_append(&line, url, strlen(url)) < 0)
+            break;
+    }
+    dprintf(s->ready_fd, "luaqueduct: listening on %.*s (%d workers)\n",
+            (int)lq_buf_len(&line), lq_buf_len(&line) ? lq_buf_ptr(&line) : "",
+            s->options->workers);
+    lq_buf_fini(&line);
+}
+
+static void on_pulse(lq_timer *timer)
+{
+    supervisor *s = LQ_CONTAINER_OF(timer, supervisor, pulse);
+    uint64_t at_ms = lq_loop_now(&s->loop) + LQ_SPREAD_BUSY_MS;
+
+    lq_relief_check(s->relief);
+    (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->pulse, at_ms);
+}
+
+static void on_accepting(supervisor *s)
+{
+    if (++s->accepting < s->options->workers || s->state != LISTENING) return;
+    s->state = SERVING;
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
+    print_ready_line(s);
+    if (s->options->workers > 1) on_pulse(&s->pulse);
+}
+
+/* Everybody is prepared: the gate opens. */
+static void on_prepared(supervisor *s)
+{
+    lq_err err;
+
+    if (++s->prepared < s->options->workers || s->state != STARTING) return;
+    if (lq_sockets_listen(s->sockets, &err) < 0) {
+        fail(s, err.text);
+        return;
+    }
+    s->state = LISTENING;
+    tell_all(s, LQ_WORKER_ACCEPT);
+}
+
+/* A worker has ended. By itself: the others go on, and the main thread serves
+ * its socket; the last one takes the runtime with it. */
+static void on_ended(supervisor *s, int id)
+{
+    lq_worker_join(s->workers[id - 1]);
+    s->workers[id - 1] = NULL;
+    s->started--;
+    if (s->state != STOPPING) {
+        lq_log_printf(&s->log, LQ_LOG_WARN, "worker %d has ended", id);
+        if (s->started == 0) stop(s, 1, LQ_WORKER_STOP);
+    } else if (s->started == 0) {
+        close_all(s);
+    }
+}
+
+static void on_message(lq_mailbox *mb, lq_msg *msg)
+{
+    supervisor *s = mb->data;
+    lq_worker_report *r = LQ_CONTAINER_OF(msg, lq_worker_report, msg);
+
+    switch (msg->type) {
+    case LQ_REPORT_PREPARED: on_prepared(s); break;
+    case LQ_REPORT_FAILED: fail(s, r->text ? r->text : "?"); break;
+    case LQ_REPORT_ACCEPTING: on_accepting(s); break;
+    case LQ_REPORT_ENDED: on_ended(s, r->worker); break;
+    default: break;
+    }
+    lq_mem_free(r->text);
+    lq_mem_free(r);
+}
+
+static void on_start_deadline(lq_timer *timer)
+{
+    supervisor *s = LQ_CONTAINER_OF(timer, supervisor, start_deadline);
+    char text[128];
+
+    snprintf(text, sizeof text,
+             "%d of %d workers have not prepared within --start-timeout %g s",
+             s->options->workers - s->prepared, s->options->workers,
+             s->options->start_timeout);
+    fail(s, text);
+}
+
+static int start_workers(supervisor *s)
+{
+    const lq_options *o = s->options;
+    lq_worker_cfg cfg = {
+        .options = o,
+        .lua_path = s->lua_path,
+        .sockets = s->sockets,
+        .spread = s->spread,
+        .to_main = &s->mailbox,
+        .brothers = s->workers,
+        .log_level = s->log.level,
+        .context = {lq_buf_ptr(&s->context), lq_buf_len(&s->context)},
+    };
+    int i, err;
+
+    for (i = 0; i < o->workers; i++) {
+        cfg.id = i + 1;
+        err = lq_worker_start(&s->workers[i], &cfg);
+        if (err < 0) return err;
+        s->started++;
+    }
+    if (o->start_timeout <= 0) return 0;
+    return lq_timer_start(
+        lq_loop_timers(&s->loop), &s->start_deadline,
+        lq_loop_update(&s->loop) + (uint64_t)(o->start_timeout * 1000));
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+/* What must exist before the first worker. */
+static int open_parts(supervisor *s, lq_err *err)
+{
+    const lq_options *o = s->options;
+    int code;
+
+    code = lq_sockets_open(&s->sockets, o->listen, o->listen_count, o->workers,
+                           o->share_port, err);
+    if (code < 0) return code;
+    s->workers = lq_mem_zalloc((size_t)o->workers * sizeof *s->workers);
+    code = s->workers ? lq_spread_new(&s->spread, o->workers,
+                                      (int)o->max_connections)
+                      : -ENOMEM;
+    if (code == 0)
+        code = lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
+    if (code == 0) s->open_handles++;
+    if (code == 0) code = open_signals(s);
+    if (code == 0)
+        code = lq_relief_open(&s->relief, &s->loop, s->sockets, s->spread,
+                              s->workers, o->workers);
+    if (code == 0) s->open_handles++;
+    else lq_err_set(err, code, "%s", uv_strerror(code));
+    return code;
+}
+
+static void free_parts(supervisor *s)
+{
+    lq_mailbox_fini(&s->mailbox);
+    lq_spread_free(s->spread);
+    lq_mem_free(s->workers);
+    lq_sockets_close(s->sockets);
+    lq_buf_fini(&s->context);
+    if (lq_loop_close(&s->loop) < 0) {
+        lq_log_printf(&s->log, LQ_LOG_ERROR, "something was left open");
+#ifdef LQ_DEBUG
+        _exit(3);
+#endif
+    }
+}
+
+static void init(supervisor *s, const lq_options *options, const char *lua_path)
+{
+    *s = (supervisor){.options = options,
+                      .lua_path = lua_path,
+                      .log = {"main", options->log_level}};
+    lq_buf_init(&s->context);
+    lq_timer_init(&s->start_deadline, on_start_deadline);
+    lq_timer_init(&s->give_up, on_give_up);
+    lq_timer_init(&s->pulse, on_pulse);
+}
+
+int lq_supervisor_run(const lq_options *options, const char *lua_path,
+                      int ready_fd)
+{
+    supervisor s;
+    lq_err err;
+    int code;
+
+    init(&s, options, lua_path);
+    s.ready_fd = ready_fd;
+    if (lq_loop_open(&s.loop) < 0 || open_parts(&s, &err) < 0) {
+        fprintf(stderr, "luaqueduct: %s\n", err.text);
+        lq_sockets_close(s.sockets);
+        return 1;
+    }
+    code = lq_initialize(options, lua_path, &s.log, "initialize", &s.context);
+    if (code < 0) stop(&s, code == -EINTR ? 0 : 1, LQ_WORKER_STOP);
+    else if (start_workers(&s) < 0) fail(&s, "a worker could not be started");
+    lq_loop_run(&s.loop);
+    free_parts(&s);
+    return s.status;
+}
+
+int lq_supervisor_routes(const lq_options *options, const char *lua_path)
+{
+    lq_log log = {"routes", options->log_level};
+    lq_buf text;
+    int err;
+
+    lq_buf_init(&text);
+    err = lq_initialize(options, lua_path, &log, "routes", &text);
+    if (err == 0)
+        fwrite(lq_buf_ptr(&text), 1, lq_buf_len(&text), stdout);
+    lq_buf_fini(&text);
+    return err < 0 ? 1 : 0;
+}

@@ -1,0 +1,481 @@
+/* worker.c - see worker.h.
+ *
+ * The end runs through these steps, each beginning when the one before is
+ * over: connections drained -> App:close() -> tasks cancelled -> listeners,
+ * net and mailbox closed -> loop empty -> Lua state closed -> ENDED.
+ */
+#include "run/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "lua/app.h"
+#include "lua/dispatch.h"
+#include "lua/stream.h"
+#include "lua/task.h"
+#include "net/conn.h"
+#include "net/listener.h"
+
+typedef enum worker_state {
+    WORKER_LOADING,   /* load, prepare, entry_point */
+    WORKER_PREPARED,  /* waits for its orders; or has failed */
+    WORKER_ACCEPTING,
+    WORKER_DRAINING,  /* connections finish */
+    WORKER_LEAVING,   /* App:close() runs */
+    WORKER_CLOSING,   /* everything closes */
+} worker_state;
+
+struct lq_worker {
+    /* Constant once the thread runs. */
+    lq_worker_cfg cfg;
+    lq_log log;
+    char who[16];
+    lq_thread thread;
+
+    /* Any thread. */
+    lq_mailbox mailbox;
+
+    /* Owner loop. */
+    lq_loop loop;
+    lq_vm vm;
+    lq_dispatch *dispatch;
+    lq_app app;
+    lq_net net;
+    lq_listener *listeners;
+    size_t listener_count;
+    size_t closing; /* listeners, net and mailbox that still close */
+    lq_timer deadline; /* of the drain */
+    worker_state state;
+    bool has_started; /* App:close() is due */
+    bool is_net_open;
+};
+
+/* An order: type is one of the enum; a connection has its socket. */
+typedef struct order {
+    lq_msg msg;
+    int fd;
+    struct sockaddr_storage peer;
+} order;
+
+/* ---- reports ------------------------------------------------------------------------ */
+
+static void report(lq_worker *w, int type, const char *text)
+{
+    lq_worker_report *r = lq_mem_zalloc(sizeof *r);
+
+    if (!r) return;
+    r->msg.type = type;
+    r->worker = w->cfg.id;
+    if (text) r->text = lq_mem_strndup(text, strlen(text));
+    if (lq_mailbox_push(w->cfg.to_main, &r->msg) == 0) return;
+    lq_mem_free(r->text);
+    lq_mem_free(r);
+}
+
+/* ---- connections -------------------------------------------------------------------- */
+
+static int index_of(const lq_worker *w)
+{
+    return w->cfg.id - 1;
+}
+
+static void open_here(lq_worker *w, int fd, const struct sockaddr_storage *peer)
+{
+    if (lq_conn_open(&w->net, fd, peer) < 0)
+        lq_spread_leave(w->cfg.spread, index_of(w));
+}
+
+/* Gives the socket to the worker it is counted for, or to any that takes it.
+ */
+static void hand_on(lq_worker *w, int to, int fd,
+                    const struct sockaddr_storage *peer)
+{
+    while (to >= 0 && to != index_of(w)) {
+        if (lq_worker_hand(w->cfg.brothers[to], fd, peer) == 0) return;
+        lq_spread_leave(w->cfg.spread, to);
+        lq_spread_join(w->cfg.spread, to, NULL);
+        to = lq_spread_choose(w->cfg.spread, index_of(w));
+    }
+    if (to < 0) close(fd);
+    else open_here(w, fd, peer);
+}
+
+static void pause_when_full(lq_worker *w)
+{
+    size_t i;
+
+    if (!lq_spread_is_full(w->cfg.spread, index_of(w))) return;
+    for (i = 0; i < w->listener_count; i++) lq_listener_pause(&w->listeners[i]);
+}
+
+static void on_accept(lq_listener *l, int fd, const struct sockaddr_storage *peer)
+{
+    lq_worker *w = l->data;
+
+    hand_on(w, lq_spread_choose(w->cfg.spread, index_of(w)), fd, peer);
+    pause_when_full(w);
+}
+
+/* A connection that another thread has accepted. While this worker drains it
+ * goes to another one. */
+static void take_conn(lq_worker *w, order *o)
+{
+    int self = index_of(w);
+
+    if (w->state == WORKER_ACCEPTING) {
+        open_here(w, o->fd, &o->peer);
+        return;
+    }
+    lq_spread_leave(w->cfg.spread, self);
+    hand_on(w, lq_spread_choose(w->cfg.spread, -1), o->fd, &o->peer);
+}
+
+/* ---- from the net to Lua -------------------------------------------------------------- */
+
+static lq_worker *worker_of(lq_net *net)
+{
+    return net->cfg.data;
+}
+
+static void on_request(lq_exchange *x)
+{
+    lq_dispatch_request(worker_of(x->net)->dispatch, x);
+}
+
+static void leave(lq_worker *w);
+
+static void on_count(lq_net *net, int delta)
+{
+    lq_worker *w = worker_of(net);
+
+    if (delta < 0) lq_spread_leave(w->cfg.spread, index_of(w));
+    if (w->state == WORKER_DRAINING && net->conn_count == 0) leave(w);
+}
+
+static uint64_t ms_of(double seconds)
+{
+    return (uint64_t)(seconds * 1000 + 0.5);
+}
+
+static int open_net(lq_worker *w)
+{
+    const lq_options *o = w->cfg.options;
+    lq_net_cfg cfg = {
+        .header_timeout_ms = ms_of(o->header_timeout),
+        .idle_timeout_ms = ms_of(o->idle_timeout),
+        .body_timeout_ms = ms_of(o->body_timeout),
+        .write_timeout_ms = ms_of(o->write_timeout),
+        .request_timeout_ms = ms_of(o->request_timeout),
+        .header_limit = o->header_limit,
+        .body_limit = o->body_limit,
+        .on_request = on_request,
+        .on_body = lq_dispatch_body,
+        .on_drain = lq_dispatch_drain,
+        .on_cancel = lq_dispatch_cancel,
+        .on_stream = lq_stream_event,
+        .on_count = on_count,
+        .data = w,
+    };
+    int err = lq_net_open(&w->net, &w->loop, &cfg);
+
+    w->is_net_open = err == 0;
+    return err;
+}
+
+/* ---- listening -------------------------------------------------------------------------- */
+
+static int open_listeners(lq_worker *w)
+{
+    size_t i, n = lq_sockets_count(w->cfg.sockets);
+    int err, fd;
+
+    w->listeners = lq_mem_zalloc(n * sizeof *w->listeners);
+    if (!w->listeners) return -ENOMEM;
+    for (i = 0; i < n; i++) {
+        fd = lq_sockets_fd(w->cfg.sockets, i, index_of(w));
+        err = lq_listener_open(&w->listeners[i], &w->loop, fd, on_accept, w);
+        if (err < 0) return err;
+        w->listener_count++;
+    }
+    return 0;
+}
+
+static void on_ready(lq_app *app, bool ok)
+{
+    lq_worker *w = app->data;
+
+    if (!ok) report(w, LQ_REPORT_FAILED, app->error);
+}
+
+static void start_accepting(lq_worker *w)
+{
+    size_t i;
+
+    if (w->state != WORKER_PREPARED) return;
+    w->state = WORKER_ACCEPTING;
+    w->net.router = w->app.router;
+    lq_spread_join(w->cfg.spread, index_of(w), &w->loop);
+    for (i = 0; i < w->listener_count; i++) lq_listener_start(&w->listeners[i]);
+    report(w, LQ_REPORT_ACCEPTING, NULL);
+    lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static void closed_one(lq_worker *w)
+{
+    if (--w->closing == 0) lq_loop_stop(&w->loop);
+}
+
+static void on_listener_closed(lq_listener *l)
+{
+    closed_one(l->data);
+}
+
+static void on_net_closed(lq_net *net)
+{
+    closed_one(worker_of(net));
+}
+
+static void on_mailbox_closed(lq_mailbox *mb)
+{
+    closed_one(mb->data);
+}
+
+static void close_all(lq_worker *w)
+{
+    size_t i;
+
+    if (w->state == WORKER_CLOSING) return;
+    w->state = WORKER_CLOSING;
+    lq_spread_join(w->cfg.spread, index_of(w), NULL);
+    lq_timer_stop(lq_loop_timers(&w->loop), &w->deadline);
+    if (w->vm.L) lq_tasks_cancel(&w->vm);
+    w->closing = w->listener_count + w->is_net_open + 1;
+    for (i = 0; i < w->listener_count; i++)
+        lq_listener_close(&w->listeners[i], on_listener_closed);
+    lq_mailbox_close(&w->mailbox, on_mailbox_closed);
+    if (w->is_net_open) lq_net_close(&w->net, on_net_closed);
+}
+
+static void on_app_closed(lq_app *app, bool ok)
+{
+    lq_worker *w = app->data;
+
+    if (!ok)
+        lq_log_printf(&w->log, LQ_LOG_ERROR, "error in close: %s", app->error);
+    /* Not inside the task that has just ended: it is still to be recycled. */
+    if (lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
+                       lq_loop_now(&w->loop)) < 0)
+        close_all(w);
+}
+
+/* Nothing is under way any more: App:close() has its turn. */
+static void leave(lq_worker *w)
+{
+    if (w->state >= WORKER_LEAVING) return;
+    w->state = WORKER_LEAVING;
+    if (w->has_started)
+        lq_app_run(&w->app, "close", LQ_STR(""), LQ_STR(""), on_app_closed);
+    else close_all(w);
+}
+
+/* The drain has taken too long: what is left is cut. */
+static void on_deadline(lq_timer *timer)
+{
+    lq_worker *w = LQ_CONTAINER_OF(timer, lq_worker, deadline);
+
+    if (w->state == WORKER_LEAVING) close_all(w);
+    else leave(w);
+}
+
+static void drain(lq_worker *w)
+{
+    uint64_t wait_ms = ms_of(w->cfg.options->drain_timeout);
+    size_t i;
+
+    if (w->state >= WORKER_DRAINING) return;
+    w->state = WORKER_DRAINING;
+    lq_spread_join(w->cfg.spread, index_of(w), NULL);
+    for (i = 0; i < w->listener_count; i++) lq_listener_stop(&w->listeners[i]);
+    if (!w->is_net_open) {
+        leave(w);
+        return;
+    }
+    if (wait_ms &&
+        lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
+                       lq_loop_update(&w->loop) + wait_ms) < 0)
+        close_all(w);
+    lq_net_drain(&w->net);
+    if (w->net.conn_count == 0) leave(w);
+}
+
+/* os.exit, aq.instance:stop(): only this worker ends. Called inside Lua, so
+ * it is an order to itself. */
+static void on_stop(lq_vm *vm)
+{
+    lq_worker_tell(vm->cfg.data, LQ_WORKER_DRAIN);
+}
+
+static void on_message(lq_mailbox *mb, lq_msg *msg)
+{
+    lq_worker *w = mb->data;
+    order *o = LQ_CONTAINER_OF(msg, order, msg);
+
+    switch (msg->type) {
+    case LQ_WORKER_ACCEPT: start_accepting(w); break;
+    case LQ_WORKER_DRAIN: drain(w); break;
+    case LQ_WORKER_STOP: close_all(w); break;
+    case LQ_WORKER_CONN: take_conn(w, o); break;
+    default: break;
+    }
+    lq_mem_free(o);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+static void on_started(lq_app *app, bool ok)
+{
+    lq_worker *w = app->data;
+
+    if (w->state != WORKER_LOADING) return;
+    w->state = WORKER_PREPARED;
+    w->has_started = ok;
+    if (!ok) {
+        report(w, LQ_REPORT_FAILED, app->error);
+        return;
+    }
+    lq_vm_settle(&w->vm);
+    report(w, LQ_REPORT_PREPARED, NULL);
+}
+
+/* The state, the net and the listeners; then the app's first step. */
+static int open_all(lq_worker *w)
+{
+    const char *script = w->cfg.options->app;
+    lq_vm_cfg cfg = {
+        .loop = &w->loop,
+        .log = &w->log,
+        .id = w->cfg.id,
+        .workers = w->cfg.options->workers,
+        .lua_path = w->cfg.lua_path,
+        .on_stop = on_stop,
+        .data = w,
+    };
+    int err = lq_vm_open(&w->vm, &cfg);
+
+    if (err < 0) return err;
+    if ((err = lq_dispatch_init(&w->dispatch, &w->vm)) < 0) return err;
+    if ((err = lq_app_init(&w->app, &w->vm)) < 0) return err;
+    w->app.data = w;
+    if ((err = open_net(w)) < 0) return err;
+    if ((err = open_listeners(w)) < 0) return err;
+    lq_app_run(&w->app, "start", (lq_str){script, strlen(script)},
+               w->cfg.context, on_started);
+    return 0;
+}
+
+static void close_state(lq_worker *w)
+{
+    lq_mem_free(w->listeners);
+    if (!w->vm.L) return;
+    lq_app_fini(&w->app);
+    lq_vm_close(&w->vm);
+    lq_dispatch_fini(w->dispatch);
+}
+
+static void run(void *arg)
+{
+    lq_worker *w = arg;
+    char text[128];
+    int err = open_all(w);
+
+    if (err < 0) {
+        w->state = WORKER_PREPARED;
+        report(w, LQ_REPORT_FAILED,
+               w->app.error ? w->app.error
+                            : lq_strerror(err, text, sizeof text));
+    }
+    lq_loop_run(&w->loop);
+    close_state(w);
+    if (lq_loop_close(&w->loop) < 0) {
+        lq_log_printf(&w->log, LQ_LOG_ERROR, "something was left open");
+#ifdef LQ_DEBUG
+        _exit(3);
+#endif
+    }
+    report(w, LQ_REPORT_ENDED, NULL);
+}
+
+/* ---- from other threads ------------------------------------------------------------------------ */
+
+int lq_worker_tell(lq_worker *w, int type)
+{
+    order *o = lq_mem_zalloc(sizeof *o);
+    int err;
+
+    if (!o) return -ENOMEM;
+    o->msg.type = type;
+    err = lq_mailbox_push(&w->mailbox, &o->msg);
+    if (err < 0) lq_mem_free(o);
+    return err;
+}
+
+int lq_worker_hand(lq_worker *w, int fd, const struct sockaddr_storage *peer)
+{
+    order *o = lq_mem_zalloc(sizeof *o);
+    int err;
+
+    if (!o) return -ENOMEM;
+    o->msg.type = LQ_WORKER_CONN;
+    o->fd = fd;
+    o->peer = *peer;
+    err = lq_mailbox_push(&w->mailbox, &o->msg);
+    if (err < 0) lq_mem_free(o);
+    return err;
+}
+
+/* The thread could not be started: what is open closes in this one. */
+static void abandon(lq_worker *w)
+{
+    if (w->mailbox.data) {
+        lq_mailbox_close(&w->mailbox, NULL);
+        if (lq_loop_close(&w->loop) == 0) lq_mailbox_fini(&w->mailbox);
+    }
+    lq_mem_free(w);
+}
+
+int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg)
+{
+    lq_worker *w = lq_mem_zalloc(sizeof *w);
+    char name[16];
+    int err;
+
+    if (!w) return -ENOMEM;
+    w->cfg = *cfg;
+    snprintf(w->who, sizeof w->who, "w%d", cfg->id);
+    snprintf(name, sizeof name, "lq:w%d", cfg->id);
+    w->log = (lq_log){w->who, cfg->log_level};
+    lq_timer_init(&w->deadline, on_deadline);
+    if ((err = lq_loop_open(&w->loop)) < 0) goto fail;
+    err = lq_mailbox_open(&w->mailbox, lq_loop_uv(&w->loop), on_message, w);
+    if (err < 0) goto fail;
+    *out = w; /* before the thread runs, which may look it up */
+    if ((err = lq_thread_start(&w->thread, name, run, w)) < 0) goto fail;
+    return 0;
+
+fail:
+    *out = NULL;
+    abandon(w);
+    return err;
+}
+
+void lq_worker_join(lq_worker *w)
+{
+    lq_thread_join(&w->thread);
+    lq_mailbox_fini(&w->mailbox);
+    lq_mem_free(w);
+}

@@ -1,0 +1,72 @@
+/* worker.h - one worker: a thread with its own loop, Lua state, listeners and
+ * connections.
+ *
+ * Owns:    all of these. The sockets it listens on are the main thread's.
+ * Thread:  start, tell, join - main thread. Everything else its own.
+ * Life:    start -> PREPARED | FAILED -> tell(ACCEPT) -> ACCEPTING -> READY |
+ *          FAILED -> tell(DRAIN) -> ENDED -> join. FAILED is followed by
+ *          ENDED after tell(DRAIN) or tell(STOP).
+ * Knows:   everything below.
+ */
+#ifndef LQ_WORKER_H
+#define LQ_WORKER_H
+
+#include "base/str.h"
+#include "log/log.h"
+#include "loop/mailbox.h"
+#include "run/options.h"
+#include "run/sockets.h"
+#include "run/spread.h"
+
+typedef struct lq_worker lq_worker;
+
+/* Orders, from the main thread. */
+enum {
+    LQ_WORKER_ACCEPT = 1, /* start accepting */
+    LQ_WORKER_DRAIN,      /* no new connections, finish, close, end */
+    LQ_WORKER_STOP,       /* end without waiting */
+    LQ_WORKER_CONN,       /* a connection; lq_worker_hand */
+};
+
+/* Reports, to the main thread's mailbox: lq_worker_report. */
+enum {
+    LQ_REPORT_PREPARED = 1,
+    LQ_REPORT_FAILED, /* with a text; the worker waits for its orders */
+    LQ_REPORT_ACCEPTING,
+    LQ_REPORT_ENDED, /* the last one: it can be joined */
+};
+
+typedef struct lq_worker_report {
+    lq_msg msg;
+    int worker; /* its id */
+    char *text; /* lq_mem; NULL: none */
+} lq_worker_report;
+
+typedef struct lq_worker_cfg {
+    int id;                      /* 1 ... workers */
+    const lq_options *options;   /* all borrowed until join */
+    const char *lua_path;
+    lq_sockets *sockets;
+    lq_spread *spread;
+    lq_str context;              /* packed by initialize */
+    lq_mailbox *to_main;
+    lq_worker *const *brothers;  /* by id - 1; filled before ACCEPT */
+    lq_log_level log_level;
+} lq_worker_cfg;
+
+/* Gives a worker whose thread runs and loads the app. Returns libuv's codes. */
+int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg) LQ_MUST_CHECK;
+
+/* Gives an order. Without memory the order is lost: -ENOMEM. After the end:
+ * LQ_ECLOSED. */
+LQ_ANY_THREAD int lq_worker_tell(lq_worker *w, int order);
+
+/* Hands over an accepted socket that lq_spread counts for w. Returns
+ * LQ_ECLOSED or -ENOMEM: the socket is still the caller's. */
+LQ_ANY_THREAD int lq_worker_hand(lq_worker *w, int fd,
+                                 const struct sockaddr_storage *peer);
+
+/* After ENDED: waits for the thread and frees everything. */
+void lq_worker_join(lq_worker *w);
+
+#endif

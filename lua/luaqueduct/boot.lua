@@ -1,0 +1,123 @@
+--- Boot: the app's life cycle, one function a step.
+--
+-- The runtime calls each step in a task; a step suspends that task where the
+-- app's function does. Loading the script is the only I/O.
+-- Failure: an error passes through to the runtime with its traceback; what the
+-- script got wrong raises with a message that says what was expected.
+
+local channel = require "luaqueduct.channel"
+local log = require "luaqueduct.log"
+local modules = require "luaqueduct.require"
+
+local m = {}
+
+-- ---- loading --------------------------------------------------------------------------------
+
+local function folder_of(script)
+  return script:match "^(.*)/[^/]*$" or "."
+end
+
+--- Puts the folder of the script in front of what `require` searches, once.
+local function look_beside(script)
+  local folder = folder_of(script)
+  local front = ("%s/?.lua;%s/?/init.lua;"):format(folder, folder)
+
+  if package.path:sub(1, #front) ~= front then package.path = front .. package.path end
+end
+
+--- Gives the standard library the meanings that it has in a worker.
+local function install()
+  modules.install()
+  rawset(_G, "print", log.print)
+end
+
+--- Loads the script. Suspends the task where its top level does.
+---@param script string
+---@param context table options.context
+---@return luaqueduct.Channel
+function m.load(script, context)
+  look_beside(script)
+  install()
+
+  local chunk, err = loadfile(script, "t")
+  if not chunk then error(err, 0) end
+  local app = channel.from(script, chunk(script))
+  app.options = { context = context }
+  return app
+end
+
+-- ---- steps ----------------------------------------------------------------------------------
+
+--- Runs `App.initialize`.
+---@param app luaqueduct.Channel
+---@return table context for every worker
+function m.initialize(app)
+  if app.initialize then app.initialize(app.options) end
+  if type(app.options.context) ~= "table" then
+    error("options.context must stay a table; initialize has made it a "
+      .. type(app.options.context), 0)
+  end
+  return app.options.context
+end
+
+--- Runs `App:prepare`.
+---@param app luaqueduct.Channel
+function m.prepare(app)
+  if app.prepare then app:prepare() end
+end
+
+--- Runs `App:entry_point` and freezes what it returns.
+---@param app luaqueduct.Channel
+---@return luaqueduct.Compiled
+function m.entry_point(app)
+  local compiled = channel.compile(app)
+
+  if app.on_error then
+    function compiled.on_error(req, err)
+      return app:on_error(req, err)
+    end
+  end
+  return compiled
+end
+
+--- Runs `App:ready`.
+---@param app luaqueduct.Channel
+function m.ready(app)
+  if app.ready then app:ready() end
+end
+
+--- Runs `App:close`.
+---@param app luaqueduct.Channel
+function m.close(app)
+  if app.close then app:close() end
+end
+
+-- ---- the routing table as text --------------------------------------------------------------
+
+local function widths(rows)
+  local method, pattern = 0, 0
+
+  for _, row in ipairs(rows) do
+    method = math.max(method, #row.method)
+    pattern = math.max(pattern, #row.pattern)
+  end
+  return method, pattern
+end
+
+--- One line a route, in order of declaration: method, pattern, place.
+---@param compiled luaqueduct.Compiled
+---@return string
+function m.routes(compiled)
+  local rows = table.move(compiled.routes, 1, #compiled.routes, 1, {})
+  local lines = {}
+
+  table.move(compiled.fallbacks, 1, #compiled.fallbacks, #rows + 1, rows)
+  local method_width, pattern_width = widths(rows)
+  local format = ("%%-%ds  %%-%ds  %%s\n"):format(method_width, pattern_width)
+  for i, row in ipairs(rows) do
+    lines[i] = format:format(row.method, row.pattern, row.place)
+  end
+  return table.concat(lines)
+end
+
+return m

@@ -1,0 +1,60 @@
+--- luaqueduct: what an app sees.
+--
+-- One table with all of it, taken from the modules beside this file, which say
+-- what suspends and how it fails.
+
+local channel = require "luaqueduct.channel"
+local core_task = require "luaqueduct.core.task"
+local instance = require "luaqueduct.core.instance"
+local json = require "luaqueduct.core.json"
+local log = require "luaqueduct.log"
+local response = require "luaqueduct.response"
+local router = require "luaqueduct.router"
+local task = require "luaqueduct.task"
+
+---@class luaqueduct
+local aq = {
+  -- The app.
+  channel = channel.new,
+  router = router.new,
+  instance = instance,
+
+  -- Responses.
+  response = response.response,
+  ok = response.ok,
+  created = response.created,
+  accepted = response.accepted,
+  no_content = response.no_content,
+  redirect = response.redirect,
+  not_modified = response.not_modified,
+  bad_request = response.bad_request,
+  unauthorized = response.unauthorized,
+  forbidden = response.forbidden,
+  not_found = response.not_found,
+  conflict = response.conflict,
+  gone = response.gone,
+  server_error = response.server_error,
+  html = response.html,
+  stream = response.stream,
+
+  -- Waiting.
+  sleep = core_task.sleep,
+  spawn = core_task.spawn,
+  after = task.after,
+  every = task.every,
+  all = task.all,
+  shield = task.shield,
+  now = core_task.now,
+  time = core_task.time,
+
+  -- Data.
+  array = json.array,
+  null = json.null,
+  json = { encode = json.encode, decode = json.decode },
+
+  -- Logging.
+  log = log.log,
+  logger = log.logger,
+}
+
+return aq

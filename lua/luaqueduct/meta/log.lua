@@ -1,0 +1,20 @@
+---@meta luaqueduct.core.log
+-- luacheck: ignore 212 241
+
+---@alias luaqueduct.Level "debug"|"info"|"warn"|"error"
+
+---@class luaqueduct.core.log
+local log = {}
+
+--- Whether records of that level are written.
+---@param level luaqueduct.Level
+---@return boolean
+---@nodiscard
+function log.enabled(level) end
+
+--- Hands a record to the logging thread.
+---@param level luaqueduct.Level
+---@param message string
+function log.write(level, message) end
+
+return log
