@@ -15,8 +15,8 @@ local LIBRARIES = {
   ["^lua%.h$"] = { "^core/lua/", "^core/run/" },
   ["^lauxlib%.h$"] = { "^core/lua/", "^core/run/" },
   ["^lualib%.h$"] = { "^core/lua/", "^core/run/" },
-  ["^yajl"] = { "^core/lua/json%.c$" },
-  ["^jansson%.h$"] = { "^core/lua/json%.c$" },
+  ["^yajl"] = { "^core/lua/json_decode%.c$" },
+  ["^jansson%.h$"] = { "^core/lua/json_decode%.c$" },
   ["^uv%.h$"] = { "^core/loop/", "^core/log/", "^core/net/", "^core/hub/", "^core/pg/",
     "^core/lua/", "^core/run/" },
 }
