@@ -42,15 +42,15 @@ LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c vm.c task.c \
     app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c lib_stream.c \
     lib_log.c lib_instance.c libs.c)
 # What of room `run` starts no thread.
-RUN_PURE_SRC := $(addprefix core/run/, options.c cpus.c sockets.c spread.c)
-RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c worker.c \
+RUN_PURE_SRC := $(addprefix core/run/, options.c cpus.c sockets.c)
+RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
     relief.c supervisor.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
 SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_proc.c)
-SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
+SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* The struct of which `member` stands at `ptr`. */
-#define LQ_CONTAINER_OF(ptr, type, member) \
+#define LQ_CONTAINER_OF(ptr, type, member)                                     \
     ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define LQ_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -27,7 +27,7 @@
 #define LQ_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* What our own code guarantees; on in every build. Never about input. */
-#define LQ_ASSERT(cond) \
+#define LQ_ASSERT(cond)                                                        \
     (LQ_LIKELY(cond) ? (void)0 : lq_assert_failed(__FILE__, __LINE__, #cond))
 
 /* The expensive ones: debug builds only. */

@@ -33,7 +33,7 @@ int lq_err_set(lq_err *err, int code, const char *format, ...)
 const char *lq_strerror(int code, char *buf, size_t cap)
 {
     switch (code) {
-#define X(name, value, lua_code, text) \
+#define X(name, value, lua_code, text)                                         \
     case name: return text;
         LQ_ERR_LIST(X)
 #undef X
@@ -46,7 +46,7 @@ const char *lq_err_name(int code)
     const char *name;
 
     switch (code) {
-#define X(err, value, lua_code, text) \
+#define X(err, value, lua_code, text)                                          \
     case err: return lua_code;
         LQ_ERR_LIST(X)
 #undef X

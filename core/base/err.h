@@ -15,14 +15,14 @@
 #include "base/defs.h"
 
 /* X(enum name, value, code as Lua sees it, text) */
-#define LQ_ERR_LIST(X)                                                   \
-    X(LQ_ETIMEOUT, -4001, "timeout", "the time is up")                   \
-    X(LQ_ECLOSED, -4002, "closed", "the connection is closed")           \
-    X(LQ_EREFUSED, -4003, "refused", "refused")                          \
-    X(LQ_EEOF, -4004, "eof", "the other side has ended")                 \
-    X(LQ_EOVERLOADED, -4005, "overloaded", "too much is waiting")        \
-    X(LQ_ETOOLARGE, -4006, "too_large", "larger than the limit")         \
-    X(LQ_EINVALID, -4007, "invalid", "invalid input")                    \
+#define LQ_ERR_LIST(X)                                                         \
+    X(LQ_ETIMEOUT, -4001, "timeout", "the time is up")                         \
+    X(LQ_ECLOSED, -4002, "closed", "the connection is closed")                 \
+    X(LQ_EREFUSED, -4003, "refused", "refused")                                \
+    X(LQ_EEOF, -4004, "eof", "the other side has ended")                       \
+    X(LQ_EOVERLOADED, -4005, "overloaded", "too much is waiting")              \
+    X(LQ_ETOOLARGE, -4006, "too_large", "larger than the limit")               \
+    X(LQ_EINVALID, -4007, "invalid", "invalid input")                          \
     X(LQ_ECANCELLED, -4008, "cancelled", "cancelled")
 
 enum {

@@ -1,8 +1,8 @@
 /* method.c - see method.h. */
 #include "http/method.h"
 
-static const char *const names[] = {"GET",    "HEAD",    "POST", "PUT", "PATCH",
-                                    "DELETE", "OPTIONS", "*"};
+static const char *const names[] = {"GET",   "HEAD",   "POST",    "PUT",
+                                    "PATCH", "DELETE", "OPTIONS", "*"};
 
 const char *lq_method_name(int method)
 {

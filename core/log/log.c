@@ -31,9 +31,9 @@ static size_t write_head(char *out, size_t cap, const lq_log *log,
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
     len = strftime(out, cap, "%Y-%m-%dT%H:%M:%S", &tm);
-    len += (size_t)snprintf(out + len, cap - len, ".%03ldZ %-5s %s: ",
-                            now.tv_nsec / 1000000, level_names[level],
-                            log->who);
+    len += (size_t)snprintf(out + len, cap - len,
+                            ".%03ldZ %-5s %s: ", now.tv_nsec / 1000000,
+                            level_names[level], log->who);
     return len;
 }
 

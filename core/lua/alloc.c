@@ -91,8 +91,10 @@ static void *take(lq_alloc *a, size_t len)
 
 static void give(lq_alloc *a, void *ptr, size_t len)
 {
-    if (is_small(len)) give_small(a, ptr, len);
-    else lq_mem_free(ptr);
+    if (is_small(len))
+        give_small(a, ptr, len);
+    else
+        lq_mem_free(ptr);
 }
 
 static void *resize(lq_alloc *a, void *ptr, size_t old_len, size_t new_len)

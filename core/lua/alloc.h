@@ -22,10 +22,10 @@ enum {
 
 typedef struct lq_alloc {
     void *free[LQ_ALLOC_CLASSES];
-    void *chunks;    /* linked through their first word */
-    char *at;        /* the rest of the newest chunk */
+    void *chunks; /* linked through their first word */
+    char *at;     /* the rest of the newest chunk */
     size_t left;
-    size_t used;     /* bytes that Lua holds */
+    size_t used; /* bytes that Lua holds */
 } lq_alloc;
 
 void lq_alloc_init(lq_alloc *a);

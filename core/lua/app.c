@@ -69,8 +69,10 @@ static void on_step_done(lq_task *t, int status, int results)
     bool ok = status == LUA_OK;
 
     app->step = NULL;
-    if (ok && results > 0) ok = take_result(app, t->co);
-    else if (status == LUA_YIELD) set_error(app, "cancelled");
+    if (ok && results > 0)
+        ok = take_result(app, t->co);
+    else if (status == LUA_YIELD)
+        set_error(app, "cancelled");
     else if (!ok) {
         lq_mem_free(app->error);
         app->error = lq_task_error(app->vm, t->co);

@@ -41,7 +41,8 @@ static lq_exchange *current_exchange(lua_State *L)
     return lq_vm_of(L)->current->owner;
 }
 
-/* ---- in the request's task ----------------------------------------------------- */
+/* ---- in the request's task
+ * ----------------------------------------------------- */
 
 /* Puts a response of C's own at 2. */
 static void set_plain_response(lua_State *L, int status)
@@ -116,8 +117,9 @@ static int after_handler(lua_State *L, int status, lua_KContext ctx)
                              "response, or nil only after req:detach()");
     }
     if (x->is_detached)
-        return luaL_error(L, "the handler returned a %s after req:detach(): "
-                             "the connection is no longer HTTP",
+        return luaL_error(L,
+                          "the handler returned a %s after req:detach(): "
+                          "the connection is no longer HTTP",
                           luaL_typename(L, 2));
     if (lua_rawequal(L, 1, 2)) set_plain_response(L, 404);
     return finish(L, x);
@@ -141,8 +143,10 @@ static int after_fail(lua_State *L, int status, lua_KContext ctx)
 
     (void)status;
     (void)ctx;
-    if (lua_isnil(L, 3)) set_plain_response(L, failure_status(x));
-    else lua_replace(L, 2);
+    if (lua_isnil(L, 3))
+        set_plain_response(L, failure_status(x));
+    else
+        lua_replace(L, 2);
     return finish(L, x);
 }
 
@@ -165,7 +169,8 @@ static int run_failure(lua_State *L)
     return after_fail(L, LUA_OK, 0);
 }
 
-/* ---- the end of a request's task ------------------------------------------------ */
+/* ---- the end of a request's task
+ * ------------------------------------------------ */
 
 static void log_failure(lq_dispatch *d, lq_exchange *x, lua_State *co)
 {
@@ -221,8 +226,10 @@ static bool find_run(lua_State *co, lua_Debug *ar)
     }
     while (high - low > 1) {
         mid = low + (high - low) / 2;
-        if (lua_getstack(co, mid, ar)) low = mid;
-        else high = mid;
+        if (lua_getstack(co, mid, ar))
+            low = mid;
+        else
+            high = mid;
     }
     return lua_getstack(co, low, ar);
 }
@@ -286,8 +293,10 @@ static void on_error(lq_dispatch *d, lq_exchange *x, lua_State *co)
 static void on_cancelled(lq_exchange *x)
 {
     lq_shut_request(x);
-    if (!x->conn || x->is_detached) lq_exchange_end(x);
-    else if (x->state == LQ_EXCHANGE_STREAMING) lq_exchange_abandon(x);
+    if (!x->conn || x->is_detached)
+        lq_exchange_end(x);
+    else if (x->state == LQ_EXCHANGE_STREAMING)
+        lq_exchange_abandon(x);
     else {
         take_back(x);
         lq_exchange_refuse(x, 503);
@@ -310,7 +319,8 @@ static void on_done(lq_task *t, int status, int results)
     }
 }
 
-/* ---- from the net --------------------------------------------------------------- */
+/* ---- from the net
+ * --------------------------------------------------------------- */
 
 void lq_dispatch_request(lq_dispatch *d, lq_exchange *x)
 {
@@ -354,7 +364,8 @@ void lq_dispatch_cancel(lq_exchange *x, bool timed_out)
     if (x->handler) lq_task_cancel(x->handler);
 }
 
-/* ---- registration ---------------------------------------------------------------- */
+/* ---- registration
+ * ---------------------------------------------------------------- */
 
 /* Makes the two closures over the upvalues on top of the stack. */
 static void make_closures(lua_State *L, lq_dispatch *d)

@@ -14,7 +14,8 @@
 #include "lua/libs.h"
 #include "lua/task.h"
 
-/* ---- resume ------------------------------------------------------------------- */
+/* ---- resume
+ * ------------------------------------------------------------------- */
 
 static lua_State *check_coroutine(lua_State *L)
 {
@@ -128,7 +129,8 @@ static int coroutine_resume(lua_State *L)
     return finish_resume(L, n);
 }
 
-/* ---- wrap ---------------------------------------------------------------------- */
+/* ---- wrap
+ * ---------------------------------------------------------------------- */
 
 /* Like the stock wrap: closes the coroutine and raises its error, with the
  * position in front when it is a string. */
@@ -182,7 +184,8 @@ static int coroutine_wrap(lua_State *L)
     return 1;
 }
 
-/* ---- close ---------------------------------------------------------------------- */
+/* ---- close
+ * ---------------------------------------------------------------------- */
 
 /* coroutine.close(co): upvalue 1 is the stock function. */
 static int coroutine_close(lua_State *L)

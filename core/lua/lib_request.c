@@ -44,7 +44,8 @@ enum {
     PAIRS_MAX = 1000, /* of a query or a form */
 };
 
-/* ---- the shell -------------------------------------------------------------------- */
+/* ---- the shell
+ * -------------------------------------------------------------------- */
 
 typedef struct shell {
     lq_exchange *x; /* NULL: answered */
@@ -97,18 +98,20 @@ void lq_push_request_hooks(lua_State *L, int i, const char *name)
 
 void lq_request_id(const lq_exchange *x, int worker, char *out, size_t cap)
 {
-    snprintf(out, cap, "%llx-%x-%llx",
-             (unsigned long long)x->net->started_at, (unsigned)worker,
-             (unsigned long long)x->id);
+    snprintf(out, cap, "%llx-%x-%llx", (unsigned long long)x->net->started_at,
+             (unsigned)worker, (unsigned long long)x->id);
 }
 
 static void push_str(lua_State *L, lq_str s)
 {
-    if (s.ptr) lua_pushlstring(L, s.ptr, s.len);
-    else lua_pushnil(L);
+    if (s.ptr)
+        lua_pushlstring(L, s.ptr, s.len);
+    else
+        lua_pushnil(L);
 }
 
-/* ---- query, form, cookies, params ------------------------------------------------- */
+/* ---- query, form, cookies, params
+ * ------------------------------------------------- */
 
 /* Pushes `raw` decoded; nil when it is broken. */
 static bool push_decoded(lua_State *L, lq_str raw, bool plus)
@@ -244,12 +247,14 @@ static void make_params(lua_State *L, lq_exchange *x)
         lua_pushlstring(L, p->name.ptr, p->name.len);
         if (lq_str_equal(p->name, LQ_STR("*")))
             lua_pushlstring(L, p->value.ptr, p->value.len);
-        else push_decoded(L, p->value, false);
+        else
+            push_decoded(L, p->value, false);
         lua_rawset(L, -3);
     }
 }
 
-/* ---- headers ------------------------------------------------------------------------ */
+/* ---- headers
+ * ------------------------------------------------------------------------ */
 
 /* Pushes the values of the field, joined with ", " ("; " for cookies), or nil.
  */
@@ -276,9 +281,12 @@ static void push_header(lua_State *L, const lq_request *r, lq_str name)
         luaL_addstring(&b, glue);
         luaL_addlstring(&b, value.ptr ? value.ptr : "", value.len);
     }
-    if (found > 1) luaL_pushresult(&b);
-    else if (found) lua_pushlstring(L, first.ptr ? first.ptr : "", first.len);
-    else lua_pushnil(L);
+    if (found > 1)
+        luaL_pushresult(&b);
+    else if (found)
+        lua_pushlstring(L, first.ptr ? first.ptr : "", first.len);
+    else
+        lua_pushnil(L);
 }
 
 /* Pushes the name in lower case. */
@@ -349,7 +357,9 @@ static void make_headers(lua_State *L, int request)
     luaL_setmetatable(L, HEADERS_TYPE);
 }
 
-/* ---- fields ---------------------------------------------------------------------------- */
+/* ---- fields
+ * ----------------------------------------------------------------------------
+ */
 
 /* Tables: made once, kept in the user value under the field's number. */
 static int push_table(lua_State *L, lq_exchange *x, int field)
@@ -379,9 +389,12 @@ static int push_peer(lua_State *L, lq_exchange *x, bool wants_port)
         return 1;
     }
     lq_conn_peer(x->conn, text, sizeof text, &port);
-    if (!wants_port) lua_pushstring(L, text);
-    else if (port) lua_pushinteger(L, port);
-    else lua_pushnil(L);
+    if (!wants_port)
+        lua_pushstring(L, text);
+    else if (port)
+        lua_pushinteger(L, port);
+    else
+        lua_pushnil(L);
     return 1;
 }
 
@@ -408,9 +421,7 @@ static int push_field(lua_State *L, lq_exchange *x, int field)
     case FIELD_REMOTE_PORT: return push_peer(L, x, true);
     case FIELD_SCHEME: lua_pushliteral(L, "http"); return 1;
     case FIELD_TARGET: push_str(L, lq_request_target(r)); return 1;
-    case FIELD_VERSION:
-        lua_pushstring(L, r->minor ? "1.1" : "1.0");
-        return 1;
+    case FIELD_VERSION: lua_pushstring(L, r->minor ? "1.1" : "1.0"); return 1;
     default: return push_table(L, x, field);
     }
 }
@@ -426,8 +437,9 @@ static int mt_index(lua_State *L)
 
 static int mt_newindex(lua_State *L)
 {
-    return luaL_error(L, "a request cannot be changed (field '%s'); "
-                         "req.context is there to pass things on",
+    return luaL_error(L,
+                      "a request cannot be changed (field '%s'); "
+                      "req.context is there to pass things on",
                       luaL_tolstring(L, 2, NULL));
 }
 
@@ -435,13 +447,17 @@ static int mt_tostring(lua_State *L)
 {
     shell *s = luaL_checkudata(L, 1, LQ_REQUEST_TYPE);
 
-    if (!s->x) lua_pushliteral(L, "luaqueduct.Request (answered)");
-    else lua_pushfstring(L, "luaqueduct.Request (%s)",
-                         lq_method_name(s->x->parser.request.method));
+    if (!s->x)
+        lua_pushliteral(L, "luaqueduct.Request (answered)");
+    else
+        lua_pushfstring(L, "luaqueduct.Request (%s)",
+                        lq_method_name(s->x->parser.request.method));
     return 1;
 }
 
-/* ---- methods ---------------------------------------------------------------------------- */
+/* ---- methods
+ * ----------------------------------------------------------------------------
+ */
 
 /* req:header_all(name) -> list */
 static int m_header_all(lua_State *L)
@@ -512,7 +528,8 @@ static int m_detach(lua_State *L)
     lq_push_stream_shell(L);
     err = lq_exchange_detach(x, &c);
     if (err == LQ_EINVALID)
-        return lq_push_failure(L, err, "the connection cannot be detached: "
+        return lq_push_failure(L, err,
+                               "the connection cannot be detached: "
                                "its body is not complete, or another request "
                                "is under way on it");
     if (err < 0) return lq_push_failure(L, err, NULL);
@@ -520,7 +537,8 @@ static int m_detach(lua_State *L)
     return 1;
 }
 
-/* ---- the body -------------------------------------------------------------------------- */
+/* ---- the body
+ * -------------------------------------------------------------------------- */
 
 static void on_body_cancel(lq_task *t)
 {
@@ -698,9 +716,10 @@ static int decode_form(lua_State *L, bool all)
     text.ptr = lua_tolstring(L, -1, &text.len);
     err = push_pairs(L, text, all);
     if (err < 0)
-        return lq_push_failure(L, err, err == LQ_ETOOLARGE
-                                           ? "the form has too many fields"
-                                           : "the form has a broken escape");
+        return lq_push_failure(L, err,
+                               err == LQ_ETOOLARGE
+                                   ? "the form has too many fields"
+                                   : "the form has a broken escape");
     return 1;
 }
 
@@ -732,7 +751,9 @@ static int m_form_all(lua_State *L)
     return with_body(L, form_all_k);
 }
 
-/* ---- the module ---------------------------------------------------------------------------- */
+/* ---- the module
+ * ----------------------------------------------------------------------------
+ */
 
 static const luaL_Reg methods[] = {
     {"body", m_body},

@@ -84,8 +84,8 @@ static int m_add(lua_State *L)
     lq_route route = {(int)luaL_checkinteger(L, 4), check_limits(L, 5)};
     lq_err err;
 
-    code = lq_router_add(r, method, check_str(L, 3), &route, &conflict_tag,
-                         &err);
+    code =
+        lq_router_add(r, method, check_str(L, 3), &route, &conflict_tag, &err);
     if (code == -EEXIST) {
         lua_pushnil(L);
         lua_pushinteger(L, conflict_tag);

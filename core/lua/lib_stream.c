@@ -47,7 +47,8 @@ void lq_set_stream(lua_State *L, int i, lq_conn *c)
     c->holder = s;
 }
 
-/* ---- events ----------------------------------------------------------------------- */
+/* ---- events
+ * ----------------------------------------------------------------------- */
 
 static void wake(lq_task *t)
 {
@@ -80,7 +81,8 @@ static void on_write_cancel(lq_task *t)
     ((shell *)t->wait)->writer = NULL;
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading
+ * ------------------------------------------------------------------------ */
 
 /* What read() is asked for, at index 2: a count, "line" or "some". Returns how
  * many bytes at the front fulfil it, 0: none yet, or LQ_ETOOLARGE; *skip is
@@ -106,7 +108,8 @@ static ssize_t find(lua_State *L, const char *at, size_t len, size_t *skip)
     return end - at;
 }
 
-/* Pushes what was found and takes it off. Returns 0 when there is too little. */
+/* Pushes what was found and takes it off. Returns 0 when there is too little.
+ */
 static int take(lua_State *L, shell *s)
 {
     lq_conn *c = s->c;
@@ -145,8 +148,8 @@ static int try_read(lua_State *L, shell *s)
         uint64_t now = lq_loop_update(lq_vm_of(L)->cfg.loop);
 
         s->has_timeout = true;
-        lua_pushinteger(L, (lua_Integer)(now + (uint64_t)ceil(
-                                                   lua_tonumber(L, 3) * 1000)));
+        lua_pushinteger(
+            L, (lua_Integer)(now + (uint64_t)ceil(lua_tonumber(L, 3) * 1000)));
         lua_replace(L, 3);
     }
     if (s->has_timeout &&
@@ -176,10 +179,11 @@ static int m_read(lua_State *L)
 
     lua_settop(L, 3);
     if (lua_type(L, 2) == LUA_TNUMBER)
-        luaL_argcheck(L, luaL_checkinteger(L, 2) > 0 &&
-                             lua_tointeger(L, 2) <= READ_BYTES,
-                      2, "the count must be from 1 to 16 MiB");
-    else luaL_checkoption(L, 2, "some", kinds);
+        luaL_argcheck(
+            L, luaL_checkinteger(L, 2) > 0 && lua_tointeger(L, 2) <= READ_BYTES,
+            2, "the count must be from 1 to 16 MiB");
+    else
+        luaL_checkoption(L, 2, "some", kinds);
     if (lua_isnil(L, 2)) {
         lua_pushliteral(L, "some");
         lua_replace(L, 2);
@@ -191,7 +195,8 @@ static int m_read(lua_State *L)
     return try_read(L, s);
 }
 
-/* ---- writing ------------------------------------------------------------------------- */
+/* ---- writing
+ * ------------------------------------------------------------------------- */
 
 static int write_k(lua_State *L, int status, lua_KContext ctx)
 {
@@ -229,7 +234,9 @@ static int m_write(lua_State *L)
     return 1;
 }
 
-/* ---- the end ---------------------------------------------------------------------------- */
+/* ---- the end
+ * ----------------------------------------------------------------------------
+ */
 
 /* stream:close(): what was written goes out first. */
 static int m_close(lua_State *L)

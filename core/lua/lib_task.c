@@ -17,7 +17,8 @@
 
 #define HANDLE_TYPE "luaqueduct.Task"
 
-/* ---- handles ------------------------------------------------------------------- */
+/* ---- handles
+ * ------------------------------------------------------------------- */
 
 static lq_task **check_handle(lua_State *L, int i)
 {
@@ -75,7 +76,8 @@ static int mt_tostring(lua_State *L)
     return 1;
 }
 
-/* ---- tasks ----------------------------------------------------------------------- */
+/* ---- tasks
+ * ----------------------------------------------------------------------- */
 
 /* task.spawn(fn, ...) -> handle */
 static int task_spawn(lua_State *L)
@@ -137,7 +139,8 @@ static int task_unpark(lua_State *L)
 
     if (t && t->state == LQ_TASK_WAITING && t->wait == (void *)HANDLE_TYPE)
         lq_task_wake(t, 0);
-    else if (t) t->has_permit = true;
+    else if (t)
+        t->has_permit = true;
     lua_pushboolean(L, t != NULL);
     return 1;
 }
@@ -181,11 +184,9 @@ static int task_time(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"current", task_current}, {"is_live", task_is_live},
-    {"now", task_now},         {"park", task_park},
-    {"sleep", task_sleep},     {"spawn", task_spawn},
-    {"time", task_time},       {"unpark", task_unpark},
-    {NULL, NULL},
+    {"current", task_current}, {"is_live", task_is_live}, {"now", task_now},
+    {"park", task_park},       {"sleep", task_sleep},     {"spawn", task_spawn},
+    {"time", task_time},       {"unpark", task_unpark},   {NULL, NULL},
 };
 
 static const luaL_Reg methods[] = {

@@ -12,7 +12,8 @@
 #include "lua/task.h"
 #include "net/conn.h"
 
-/* ---- encoding a response ------------------------------------------------------- */
+/* ---- encoding a response
+ * ------------------------------------------------------- */
 
 static void check(lua_State *L, int err)
 {
@@ -36,8 +37,8 @@ static void answer_bytes(lua_State *L, lq_exchange *x, int status,
     lq_response_opts opts = lq_exchange_opts(x, (int64_t)body.len);
     lq_str type_str = {type, strlen(type)};
 
-    check(L, lq_response_plain(out, &x->net->date, status, &opts, type_str,
-                               body));
+    check(L,
+          lq_response_plain(out, &x->net->date, status, &opts, type_str, body));
 }
 
 static lq_str string_at(lua_State *L, int i)
@@ -59,8 +60,10 @@ static lq_str encode_json(lua_State *L, int i)
 }
 
 static const lq_str reserved[] = {
-    {"content-length", 14}, {"transfer-encoding", 17},
-    {"connection", 10},     {"date", 4},
+    {"content-length", 14},
+    {"transfer-encoding", 17},
+    {"connection", 10},
+    {"date", 4},
 };
 
 static void check_name(lua_State *L, lq_str name)
@@ -80,16 +83,19 @@ static void put_field(lua_State *L, lq_buf *out, lq_str name)
     int err;
 
     if (!lua_isstring(L, -1))
-        luaL_error(L, "the value of the header %s is a %s; a string, a number "
-                      "or a list of them is needed",
+        luaL_error(L,
+                   "the value of the header %s is a %s; a string, a number "
+                   "or a list of them is needed",
                    name.ptr, luaL_typename(L, -1));
     lua_pushvalue(L, -1); /* a number is made a string: not in the table */
     value = string_at(L, -1);
     err = lq_response_field(out, name, value);
     check(L, err);
     if (err < 0)
-        luaL_error(L, "the header %s cannot be sent: a name is a token, a "
-                      "value has no CR, LF or other control byte", name.ptr);
+        luaL_error(L,
+                   "the header %s cannot be sent: a name is a token, a "
+                   "value has no CR, LF or other control byte",
+                   name.ptr);
     lua_pop(L, 1);
 }
 
@@ -189,7 +195,8 @@ static void put_whole(lua_State *L, lq_exchange *x, int res, const char *type,
         check(L, lq_buf_append(out, body.ptr, body.len));
 }
 
-/* ---- streams --------------------------------------------------------------------- */
+/* ---- streams
+ * --------------------------------------------------------------------- */
 
 static const char text_type[] = "text/plain; charset=utf-8";
 
@@ -280,7 +287,8 @@ static int run_stream(lua_State *L, lq_exchange *x)
     return after_stream(L, LUA_OK, 0);
 }
 
-/* ---- from a result to an answer ------------------------------------------------------ */
+/* ---- from a result to an answer
+ * ------------------------------------------------------ */
 
 bool lq_is_response(lua_State *L, int i)
 {
@@ -305,8 +313,9 @@ static int answer_response(lua_State *L, lq_exchange *x)
         return 0;
     case LUA_TFUNCTION: return run_stream(L, x);
     default:
-        return luaL_error(L, "the body of a response is a %s; a string, a "
-                             "table (JSON) or a function (stream) is needed",
+        return luaL_error(L,
+                          "the body of a response is a %s; a string, a "
+                          "table (JSON) or a function (stream) is needed",
                           luaL_typename(L, -1));
     }
 }
@@ -322,8 +331,9 @@ int lq_reply(lua_State *L, lq_exchange *x)
         answer_bytes(L, x, 200, "application/json", encode_json(L, 2));
         return 0;
     default:
-        return luaL_error(L, "a handler returned a %s; it returns a string, a "
-                             "table (JSON) or a response",
+        return luaL_error(L,
+                          "a handler returned a %s; it returns a string, a "
+                          "table (JSON) or a response",
                           luaL_typename(L, 2));
     }
 }

@@ -33,7 +33,8 @@ bool lq_task_is_waiting(lua_State *co)
     return has_mark(co, &wait_mark) || has_mark(co, &pass_mark);
 }
 
-/* ---- errors ------------------------------------------------------------------ */
+/* ---- errors
+ * ------------------------------------------------------------------ */
 
 static int push_text(lua_State *L)
 {
@@ -100,7 +101,8 @@ void lq_task_log_error(lq_vm *vm, lua_State *co, const char *what)
     lua_settop(vm->L, top);
 }
 
-/* ---- life -------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------- */
 
 static void set_state(lq_task *t, lq_task_state state)
 {
@@ -211,7 +213,8 @@ static void close_coroutines(lq_task *t, lua_State *co)
 
 static void finish(lq_task *t, int status, int results)
 {
-    if (t->on_done) t->on_done(t, status, results);
+    if (t->on_done)
+        t->on_done(t, status, results);
     else if (status != LUA_OK && status != LUA_YIELD)
         lq_task_log_error(t->vm, t->co, "error in a task");
     if (status == LUA_OK) lua_settop(t->co, 0);
@@ -256,8 +259,10 @@ static void fail(lq_task *t, int status)
     void (*on_done)(lq_task *, int, int) = t->on_done;
 
     /* First the report, for which the stack must stand, then the end. */
-    if (on_done) on_done(t, status, 1);
-    else lq_task_log_error(t->vm, t->co, "error in a task");
+    if (on_done)
+        on_done(t, status, 1);
+    else
+        lq_task_log_error(t->vm, t->co, "error in a task");
     t->on_done = NULL;
     unwind(t, true);
     recycle(t);
@@ -347,7 +352,8 @@ void lq_task_cancel(lq_task *t)
     }
 }
 
-/* ---- the turn ---------------------------------------------------------------- */
+/* ---- the turn
+ * ---------------------------------------------------------------- */
 
 /* Runs what is ready now; what becomes ready meanwhile has the next turn. */
 static void run_ready(lq_turn *turn)
@@ -396,7 +402,8 @@ void lq_tasks_fini(lq_vm *vm)
         free_task(LQ_CONTAINER_OF(link, lq_task, link));
 }
 
-/* ---- waiting ------------------------------------------------------------------- */
+/* ---- waiting
+ * ------------------------------------------------------------------- */
 
 lq_task *lq_task_check(lua_State *L)
 {
@@ -435,7 +442,8 @@ int lq_task_deadline(lq_task *t, uint64_t at_ms)
     return lq_timer_start(lq_loop_timers(t->vm->cfg.loop), &t->timer, at_ms);
 }
 
-/* ---- user coroutines ------------------------------------------------------------ */
+/* ---- user coroutines
+ * ------------------------------------------------------------ */
 
 int lq_task_resume(lua_State *co, lua_State *from, int args, int *results)
 {

@@ -52,7 +52,7 @@ struct lq_task {
     /* The task is over. `status`: LUA_OK with the results on top of co,
      * an error with its value on top, LUA_YIELD when it was cancelled. */
     void (*on_done)(lq_task *, int status, int results);
-    void *owner; /* of whoever made it */
+    void *owner;   /* of whoever made it */
     void **handle; /* the shell in Lua that points here, or NULL */
 };
 

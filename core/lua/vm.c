@@ -16,7 +16,8 @@
 #include "lua/libs.h"
 #include "lua/task.h"
 
-/* ---- the standard library, made fit for a worker ------------------------------- */
+/* ---- the standard library, made fit for a worker
+ * ------------------------------- */
 
 /* os.exit(): what aq.instance:stop() does. */
 static int os_exit(lua_State *L)
@@ -94,7 +95,8 @@ static int open_libs(lua_State *L)
     return 0;
 }
 
-/* ---- warnings --------------------------------------------------------------------- */
+/* ---- warnings
+ * --------------------------------------------------------------------- */
 
 /* An error in a __gc, or warn(): a record. A message comes in pieces. */
 static void on_warn(void *ud, const char *message, int to_be_continued)
@@ -109,7 +111,8 @@ static void on_warn(void *ud, const char *message, int to_be_continued)
     vm->warning[0] = '\0';
 }
 
-/* ---- life -------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------- */
 
 int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg)
 {

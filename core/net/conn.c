@@ -54,8 +54,8 @@ static bool wants_read(const lq_conn *c)
     if (c->state == LQ_CONN_LINGER) return true;
     if (c->state == LQ_CONN_DETACHED)
         return !c->in || lq_buf_len(c->in) < LQ_NET_HIGH_WATER;
-    if (x && x->state != LQ_EXCHANGE_HEAD && !x->discards &&
-        !x->wants_whole && lq_buf_len(&x->body) >= LQ_NET_HIGH_WATER)
+    if (x && x->state != LQ_EXCHANGE_HEAD && !x->discards && !x->wants_whole &&
+        lq_buf_len(&x->body) >= LQ_NET_HIGH_WATER)
         return false;
     return !is_parsing_stopped(c) && (!c->in || lq_buf_len(c->in) == 0);
 }
@@ -104,8 +104,10 @@ static void update_deadline(lq_conn *c)
     uint64_t at_ms = deadline_of(c);
     lq_wheel *wheel = lq_loop_wheel(c->net->loop);
 
-    if (at_ms) lq_wheel_set(wheel, &c->deadline, at_ms);
-    else lq_wheel_remove(wheel, &c->deadline);
+    if (at_ms)
+        lq_wheel_set(wheel, &c->deadline, at_ms);
+    else
+        lq_wheel_remove(wheel, &c->deadline);
 }
 
 void lq_conn_update(lq_conn *c)
@@ -115,7 +117,8 @@ void lq_conn_update(lq_conn *c)
     update_deadline(c);
 }
 
-/* ---- the end -------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------
+ */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -196,7 +199,8 @@ void lq_conn_drain(lq_conn *c)
         lq_conn_cut(c);
 }
 
-/* ---- writing --------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------------
+ */
 
 static void tell_drained(lq_conn *c)
 {
@@ -250,7 +254,8 @@ void lq_conn_flush_later(lq_conn *c)
         lq_list_push_back(&c->net->dirty, &c->dirty);
 }
 
-/* ---- reading --------------------------------------------------------------- */
+/* ---- reading ---------------------------------------------------------------
+ */
 
 static void refuse_request(lq_conn *c, lq_exchange *x, int status)
 {
@@ -279,8 +284,10 @@ static void on_request_done(lq_conn *c, lq_exchange *x)
     c->parsing = NULL;
     x->request_done = true;
     if (!x->parser.request.keep_alive) c->is_refused = true;
-    if (!x->has_head) lq_exchange_head(x);
-    else lq_exchange_body_end(x);
+    if (!x->has_head)
+        lq_exchange_head(x);
+    else
+        lq_exchange_body_end(x);
 }
 
 /* One event of the parser. Returns false when it wants more bytes. */
@@ -354,8 +361,10 @@ void lq_conn_resume(lq_conn *c)
     if (left < len && c->parsing && lq_parser_keep(&c->parsing->parser) < 0)
         lq_conn_cut(c);
     lq_buf_consume(in, len - left);
-    if (left > 0 && c->state != LQ_CONN_CLOSING && !c->in) c->in = in;
-    else lq_net_buf_release(c->net, in);
+    if (left > 0 && c->state != LQ_CONN_CLOSING && !c->in)
+        c->in = in;
+    else
+        lq_net_buf_release(c->net, in);
     c->is_corked = was_corked;
     if (!was_corked) lq_conn_flush_later(c);
 }
@@ -374,7 +383,8 @@ static void on_bytes(lq_conn *c, const char *bytes, size_t len)
         keep(c, bytes, len);
         if (c->state == LQ_CONN_DETACHED && c->holder)
             c->net->cfg.on_stream(c);
-        else lq_conn_resume(c);
+        else
+            lq_conn_resume(c);
         return;
     }
     left = parse(c, bytes, len);
@@ -416,9 +426,12 @@ static void read_some(lq_conn *c)
     ssize_t n = c->transport->read(c->fd, c->net->read_buf, LQ_NET_READ_SIZE);
 
     if (n == -EAGAIN) return;
-    if (n < 0) close_now(c, (int)n);
-    else if (n == 0) on_eof(c);
-    else on_bytes(c, c->net->read_buf, (size_t)n);
+    if (n < 0)
+        close_now(c, (int)n);
+    else if (n == 0)
+        on_eof(c);
+    else
+        on_bytes(c, c->net->read_buf, (size_t)n);
 }
 
 /* Only a reset or urgent data can have woken us. Urgent data is thrown away,
@@ -430,7 +443,8 @@ static void check_reset(lq_conn *c)
 
     if (poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)))
         close_now(c, -ECONNRESET);
-    else if (recv(c->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) < 0) return;
+    else if (recv(c->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) < 0)
+        return;
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -442,13 +456,16 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         return;
     }
     c->is_corked = true;
-    if (events & UV_READABLE) read_some(c);
-    else if (events & UV_PRIORITIZED) check_reset(c);
+    if (events & UV_READABLE)
+        read_some(c);
+    else if (events & UV_PRIORITIZED)
+        check_reset(c);
     c->is_corked = false;
     lq_conn_flush(c);
 }
 
-/* ---- deadlines -------------------------------------------------------------- */
+/* ---- deadlines --------------------------------------------------------------
+ */
 
 void lq_conn_on_deadline(lq_wheel_entry *entry)
 {
@@ -471,7 +488,8 @@ void lq_conn_on_deadline(lq_wheel_entry *entry)
     lq_conn_flush(c);
 }
 
-/* ---- exchanges --------------------------------------------------------------- */
+/* ---- exchanges
+ * --------------------------------------------------------------- */
 
 void lq_conn_advance(lq_conn *c)
 {
@@ -495,11 +513,14 @@ void lq_conn_advance(lq_conn *c)
         lq_exchange_recycle(x);
         if ((x = first_exchange(c))) lq_exchange_promote(x);
     }
-    if (c->has_eof && !x && !c->in) lq_conn_end(c);
-    else lq_conn_flush_later(c);
+    if (c->has_eof && !x && !c->in)
+        lq_conn_end(c);
+    else
+        lq_conn_flush_later(c);
 }
 
-/* ---- opening ------------------------------------------------------------------ */
+/* ---- opening
+ * ------------------------------------------------------------------ */
 
 static void set_peer(lq_conn *c, const struct sockaddr_storage *peer)
 {

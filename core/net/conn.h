@@ -48,14 +48,14 @@ struct lq_conn {
     int fd;
     lq_conn_state state;
     uint8_t exchange_count;
-    uint8_t events;       /* what the poll handle waits for */
-    bool is_corked;       /* a callback is at work: it flushes at its end */
-    bool is_refused;      /* no further request is parsed */
-    bool has_eof;         /* the peer has ended its direction */
-    bool ends_when_sent;  /* behind the last byte of the output */
-    bool is_kept;         /* a request has been answered before */
-    bool reads_stream;    /* detached: the holder wants bytes */
-    int error;            /* detached: why it is over */
+    uint8_t events;      /* what the poll handle waits for */
+    bool is_corked;      /* a callback is at work: it flushes at its end */
+    bool is_refused;     /* no further request is parsed */
+    bool has_eof;        /* the peer has ended its direction */
+    bool ends_when_sent; /* behind the last byte of the output */
+    bool is_kept;        /* a request has been answered before */
+    bool reads_stream;   /* detached: the holder wants bytes */
+    int error;           /* detached: why it is over */
     /* The peer's address. */
     sa_family_t family;
     in_port_t port; /* network order */

@@ -16,7 +16,8 @@ enum {
     TARGET_BYTES = 8192,
 };
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life ------------------------------------------------------------------
+ */
 
 static void on_clock(lq_timer *clock);
 
@@ -90,8 +91,10 @@ void lq_exchange_free(lq_exchange *x)
 
 static void shrink(lq_buf *b)
 {
-    if (b->cap > KEEP_BODY_CAP) lq_buf_fini(b);
-    else lq_buf_clear(b);
+    if (b->cap > KEEP_BODY_CAP)
+        lq_buf_fini(b);
+    else
+        lq_buf_clear(b);
 }
 
 void lq_exchange_recycle(lq_exchange *x)
@@ -112,7 +115,8 @@ void lq_exchange_recycle(lq_exchange *x)
     net->free_exchange_count++;
 }
 
-/* ---- the request's clock ----------------------------------------------------- */
+/* ---- the request's clock
+ * ----------------------------------------------------- */
 
 static void on_clock(lq_timer *clock)
 {
@@ -147,7 +151,8 @@ static void resume_clock(lq_exchange *x)
     if (x->has_clock && start_clock(x) < 0) x->has_clock = false;
 }
 
-/* ---- the answer --------------------------------------------------------------- */
+/* ---- the answer
+ * --------------------------------------------------------------- */
 
 static bool is_first(const lq_exchange *x)
 {
@@ -226,8 +231,10 @@ void lq_exchange_abandon(lq_exchange *x)
 
     x->handler_done = true;
     x->state = LQ_EXCHANGE_ANSWERED;
-    if (c) lq_conn_cut(c);
-    else lq_exchange_recycle(x);
+    if (c)
+        lq_conn_cut(c);
+    else
+        lq_exchange_recycle(x);
 }
 
 void lq_exchange_refuse(lq_exchange *x, int status)
@@ -242,7 +249,8 @@ void lq_exchange_refuse(lq_exchange *x, int status)
                                   LQ_STR("text/plain; charset=utf-8"),
                                   (lq_str){text, (size_t)len}) < 0)
         lq_exchange_abandon(x);
-    else lq_exchange_end(x);
+    else
+        lq_exchange_end(x);
 }
 
 void lq_exchange_promote(lq_exchange *x)
@@ -251,8 +259,8 @@ void lq_exchange_promote(lq_exchange *x)
 
     if (lq_buf_len(&x->out) > 0) {
         out = lq_conn_out(x->conn);
-        if (!out || lq_buf_append(out, lq_buf_ptr(&x->out),
-                                  lq_buf_len(&x->out)) < 0) {
+        if (!out ||
+            lq_buf_append(out, lq_buf_ptr(&x->out), lq_buf_len(&x->out)) < 0) {
             lq_conn_cut(x->conn);
             return;
         }
@@ -265,11 +273,14 @@ void lq_exchange_leave(lq_exchange *x)
 {
     x->conn = NULL;
     x->request_done = true;
-    if (x->handler_done) lq_exchange_recycle(x);
-    else x->net->cfg.on_cancel(x, false);
+    if (x->handler_done)
+        lq_exchange_recycle(x);
+    else
+        x->net->cfg.on_cancel(x, false);
 }
 
-/* ---- the head: route and limits ------------------------------------------------ */
+/* ---- the head: route and limits
+ * ------------------------------------------------ */
 
 /* 204 or 405 with the methods that there are. */
 static void answer_allow(lq_exchange *x, int status)
@@ -278,8 +289,8 @@ static void answer_allow(lq_exchange *x, int status)
     size_t len = 0;
     lq_response_opts opts;
     lq_buf *out = lq_exchange_out(x);
-    lq_str body = status == 405 ? LQ_STR("405 Method Not Allowed\n")
-                                : LQ_STR("");
+    lq_str body =
+        status == 405 ? LQ_STR("405 Method Not Allowed\n") : LQ_STR("");
     int m;
 
     for (m = 0; m < LQ_OTHER; m++) {
@@ -295,7 +306,8 @@ static void answer_allow(lq_exchange *x, int status)
         lq_response_end(out, &opts, status) < 0 ||
         (!opts.head_only && lq_buf_append(out, body.ptr, body.len) < 0))
         lq_exchange_abandon(x);
-    else lq_exchange_end(x);
+    else
+        lq_exchange_end(x);
 }
 
 static uint64_t limit_of(int64_t route, uint64_t cfg)
@@ -360,7 +372,8 @@ int lq_exchange_wait(lq_exchange *x)
     return start_clock(x);
 }
 
-/* ---- the body -------------------------------------------------------------------- */
+/* ---- the body
+ * -------------------------------------------------------------------- */
 
 static void tell_body(lq_exchange *x)
 {
@@ -429,7 +442,8 @@ static void send_continue(lq_exchange *x)
     out = lq_exchange_out(x);
     if (!out || lq_buf_append(out, line, sizeof line - 1) < 0)
         lq_conn_cut(x->conn);
-    else lq_conn_flush_later(x->conn);
+    else
+        lq_conn_flush_later(x->conn);
 }
 
 void lq_exchange_want_body(lq_exchange *x, bool is_whole)
@@ -453,7 +467,8 @@ void lq_exchange_body_taken(lq_exchange *x, size_t len)
     if (x->conn && !x->request_done) lq_conn_update(x->conn);
 }
 
-/* ---- detaching --------------------------------------------------------------------- */
+/* ---- detaching
+ * --------------------------------------------------------------------- */
 
 int lq_exchange_detach(lq_exchange *x, lq_conn **out)
 {

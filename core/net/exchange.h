@@ -58,19 +58,19 @@ struct lq_exchange {
     bool waits_drain;
 
     /* The handler. */
-    void *handler; /* of the layer above */
-    void *shell;   /* of the layer above */
-    uint64_t id;   /* of the layer above */
-    size_t mark;   /* of the layer above: where its answer begins */
+    void *handler;   /* of the layer above */
+    void *shell;     /* of the layer above */
+    uint64_t id;     /* of the layer above */
+    size_t mark;     /* of the layer above: where its answer begins */
     bool is_writing; /* of the layer above: mark holds */
     bool has_failed; /* of the layer above: the answer tells of an error */
     bool is_detached;
     bool handler_done;
-    bool has_clock;       /* the request's clock has been started */
-    bool is_timed_out;    /* on_cancel was called for it */
-    uint64_t started_ms;  /* the end of the head */
-    uint64_t timeout_ms;  /* 0: none */
-    uint64_t paused_ms;   /* since when the clock stands, 0: it runs */
+    bool has_clock;      /* the request's clock has been started */
+    bool is_timed_out;   /* on_cancel was called for it */
+    uint64_t started_ms; /* the end of the head */
+    uint64_t timeout_ms; /* 0: none */
+    uint64_t paused_ms;  /* since when the clock stands, 0: it runs */
     lq_timer clock;
 };
 

@@ -39,7 +39,8 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 
     (void)status;
     (void)events;
-    for (i = 0; i < ACCEPTS_A_TURN && uv_is_active((uv_handle_t *)handle); i++) {
+    for (i = 0; i < ACCEPTS_A_TURN && uv_is_active((uv_handle_t *)handle);
+         i++) {
         len = sizeof peer;
         peer.ss_family = AF_UNSPEC;
         fd = accept4(l->fd, (struct sockaddr *)&peer, &len,

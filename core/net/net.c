@@ -63,9 +63,8 @@ static void flush_dirty(lq_turn *turn)
 
 int lq_net_open(lq_net *net, lq_loop *loop, const lq_net_cfg *cfg)
 {
-    *net = (lq_net){.cfg = *cfg,
-                     .loop = loop,
-                     .started_at = (uint64_t)time(NULL)};
+    *net =
+        (lq_net){.cfg = *cfg, .loop = loop, .started_at = (uint64_t)time(NULL)};
     net->read_buf = lq_mem_alloc(LQ_NET_READ_SIZE);
     if (!net->read_buf) return -ENOMEM;
     lq_list_init(&net->conns);

@@ -22,7 +22,7 @@ typedef struct lq_exchange lq_exchange;
 typedef struct lq_net lq_net;
 
 enum {
-    LQ_NET_READ_SIZE = 64 * 1024, /* bytes a read takes at most */
+    LQ_NET_READ_SIZE = 64 * 1024,  /* bytes a read takes at most */
     LQ_NET_HIGH_WATER = 64 * 1024, /* unsent or unread: the other side waits */
     LQ_NET_LOW_WATER = 16 * 1024,  /* under this it goes on */
     LQ_NET_PIPELINE = 64,          /* requests of a connection at a time */
@@ -79,8 +79,8 @@ struct lq_net {
 };
 
 /* Copies cfg. Returns -ENOMEM. */
-int lq_net_open(lq_net *net, lq_loop *loop, const lq_net_cfg *cfg)
-    LQ_MUST_CHECK;
+int lq_net_open(lq_net *net, lq_loop *loop,
+                const lq_net_cfg *cfg) LQ_MUST_CHECK;
 
 /* Idle connections end, later answers say `Connection: close`. */
 void lq_net_drain(lq_net *net);

@@ -60,8 +60,7 @@ static void close_signals(run *r)
 {
     int i;
 
-    for (i = 0; i < SIGNALS; i++)
-        uv_close((uv_handle_t *)&r->signals[i], NULL);
+    for (i = 0; i < SIGNALS; i++) uv_close((uv_handle_t *)&r->signals[i], NULL);
 }
 
 /* options.context as --option K=V gave it, packed, on top of L. */

@@ -40,7 +40,8 @@ static const option_row rows[] = {
      "worker threads (auto: the CPUs this process may use)"},
     {"listen", 0, KIND_LISTEN, 0, "URL",
      "http://127.0.0.1:8888, http://[::1]:80, unix:/path.sock; repeatable"},
-    {"address", 'a', KIND_ADDRESS, 0, "ADDR", "short for one --listen, with -p"},
+    {"address", 'a', KIND_ADDRESS, 0, "ADDR",
+     "short for one --listen, with -p"},
     {"port", 'p', KIND_PORT, 0, "PORT", "0 picks a free one"},
     {"share-port", 0, KIND_FLAG, AT(share_port), NULL,
      "let several runtimes listen on the same port"},
@@ -71,7 +72,9 @@ static const option_row rows[] = {
     {"help", 'h', KIND_HELP, 0, NULL, "this text"},
 };
 
-/* ---- values --------------------------------------------------------------------------- */
+/* ---- values
+ * ---------------------------------------------------------------------------
+ */
 
 static bool read_seconds(const char *text, double *out)
 {
@@ -148,7 +151,9 @@ static bool add_listen(lq_options *o, const char *url)
     return true;
 }
 
-/* ---- parsing ----------------------------------------------------------------------------- */
+/* ---- parsing
+ * -----------------------------------------------------------------------------
+ */
 
 /* What -a and -p said. */
 typedef struct shorthand {
@@ -200,8 +205,7 @@ static const option_row *find_row(const char *name, size_t len)
     size_t i;
 
     for (i = 0; i < LQ_COUNT_OF(rows); i++)
-        if (strlen(rows[i].name) == len &&
-            memcmp(rows[i].name, name, len) == 0)
+        if (strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0)
             return &rows[i];
     return NULL;
 }
@@ -234,15 +238,19 @@ static int parse_option(lq_options *o, shorthand *s, char **at, lq_err *err)
     if (!row->arg && *rest)
         return lq_err_set(err, LQ_EINVALID, "option %s takes no value", text);
     if (row->arg) {
-        if (*rest) value = is_long ? rest + 1 : rest;
-        else value = at[used++];
+        if (*rest)
+            value = is_long ? rest + 1 : rest;
+        else
+            value = at[used++];
         if (!value)
             return lq_err_set(err, LQ_EINVALID, "option --%s needs a value: %s",
                               row->name, expected(row->kind));
     }
     if (set_value(o, s, row, value ? value : "")) return used;
-    return lq_err_set(err, LQ_EINVALID, "option --%s: '%.100s' is not valid; "
-                      "expected %s", row->name, value, expected(row->kind));
+    return lq_err_set(err, LQ_EINVALID,
+                      "option --%s: '%.100s' is not valid; "
+                      "expected %s",
+                      row->name, value, expected(row->kind));
 }
 
 static void set_defaults(lq_options *o)
@@ -316,17 +324,23 @@ int lq_options_parse(lq_options *o, int argc, char **argv, lq_err *err)
     int code;
 
     set_defaults(o);
-    if (is_any(name, "serve", "serve", "serve")) command = LQ_COMMAND_SERVE;
-    else if (strcmp(name, "routes") == 0) command = LQ_COMMAND_ROUTES;
+    if (is_any(name, "serve", "serve", "serve"))
+        command = LQ_COMMAND_SERVE;
+    else if (strcmp(name, "routes") == 0)
+        command = LQ_COMMAND_ROUTES;
     else if (is_any(name, "version", "--version", "-V"))
         command = LQ_COMMAND_VERSION;
-    else if (is_any(name, "help", "--help", "-h")) command = LQ_COMMAND_HELP;
+    else if (is_any(name, "help", "--help", "-h"))
+        command = LQ_COMMAND_HELP;
     else if (!*name)
-        return lq_err_set(err, LQ_EINVALID, "a command is needed: serve, "
+        return lq_err_set(err, LQ_EINVALID,
+                          "a command is needed: serve, "
                           "routes, version or help (see luaqueduct --help)");
     else
-        return lq_err_set(err, LQ_EINVALID, "unknown command '%.100s': there "
-                          "are serve, routes, version and help", name);
+        return lq_err_set(err, LQ_EINVALID,
+                          "unknown command '%.100s': there "
+                          "are serve, routes, version and help",
+                          name);
     o->command = o->help_for = command;
     code = parse_arguments(o, argc, argv, err);
     return code;
@@ -337,7 +351,9 @@ void lq_options_fini(lq_options *o)
     o->listen_count = o->pair_count = 0;
 }
 
-/* ---- help ---------------------------------------------------------------------------------- */
+/* ---- help
+ * ----------------------------------------------------------------------------------
+ */
 
 static void print_row(FILE *to, const option_row *row)
 {

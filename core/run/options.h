@@ -54,8 +54,8 @@ typedef struct lq_options {
 } lq_options;
 
 /* LQ_EINVALID: err tells in one line what is wrong with which option. */
-int lq_options_parse(lq_options *o, int argc, char **argv, lq_err *err)
-    LQ_MUST_CHECK;
+int lq_options_parse(lq_options *o, int argc, char **argv,
+                     lq_err *err) LQ_MUST_CHECK;
 void lq_options_fini(lq_options *o);
 
 void lq_options_print_help(FILE *to, lq_command command);

@@ -26,7 +26,8 @@ struct lq_relief {
     post posts[];
 };
 
-static void on_accept(lq_listener *l, int fd, const struct sockaddr_storage *peer)
+static void on_accept(lq_listener *l, int fd,
+                      const struct sockaddr_storage *peer)
 {
     post *p = l->data;
     lq_relief *r = p->relief;
@@ -60,7 +61,8 @@ void lq_relief_check(lq_relief *r)
         p = &r->posts[i];
         if (can_help && !lq_spread_is_fresh(r->spread, p->worker))
             lq_listener_start(&p->listener);
-        else lq_listener_stop(&p->listener);
+        else
+            lq_listener_stop(&p->listener);
     }
 }
 

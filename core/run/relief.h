@@ -20,8 +20,8 @@ typedef struct lq_relief lq_relief;
 
 /* -ENOMEM, or libuv's codes. Borrows all. */
 int lq_relief_open(lq_relief **out, lq_loop *loop, lq_sockets *sockets,
-                   lq_spread *spread, lq_worker *const *workers, int count)
-    LQ_MUST_CHECK;
+                   lq_spread *spread, lq_worker *const *workers,
+                   int count) LQ_MUST_CHECK;
 
 /* Every LQ_SPREAD_BUSY_MS: looks which workers need help. */
 void lq_relief_check(lq_relief *r);

@@ -35,7 +35,9 @@ struct lq_sockets {
     listener listeners[];
 };
 
-/* ---- URLs ------------------------------------------------------------------------------- */
+/* ---- URLs
+ * -------------------------------------------------------------------------------
+ */
 
 static int refuse(lq_err *err, const char *url, const char *why)
 {
@@ -116,12 +118,13 @@ static int parse_unix(listener *l, const char *url, lq_err *err)
 
     if (len == 0) return refuse(err, url, "a path is needed");
     if (len >= sizeof un->sun_path)
-        return refuse(err, url, "the path is too long for a unix socket (107 "
-                                "bytes)");
+        return refuse(err, url,
+                      "the path is too long for a unix socket (107 "
+                      "bytes)");
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, path, len + 1);
-    l->address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len +
-                                 1);
+    l->address_len =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
     return 0;
 }
 
@@ -135,7 +138,9 @@ static int parse(listener *l, const char *url, lq_err *err)
     return refuse(err, url, "expected http://HOST:PORT or unix:/PATH");
 }
 
-/* ---- TCP ---------------------------------------------------------------------------------- */
+/* ---- TCP
+ * ----------------------------------------------------------------------------------
+ */
 
 static bool is_unix(const listener *l)
 {
@@ -215,7 +220,9 @@ static int bind_tcp(listener *l, int count, bool share_port)
     return err;
 }
 
-/* ---- unix --------------------------------------------------------------------------------- */
+/* ---- unix
+ * ---------------------------------------------------------------------------------
+ */
 
 static const char *path_of(const listener *l)
 {
@@ -232,7 +239,8 @@ static int remove_stale(const listener *l)
     if (!S_ISSOCK(st.st_mode)) return -EEXIST;
     fd = new_socket(l);
     if (fd < 0) return fd;
-    err = connect(fd, (const void *)&l->address, l->address_len) < 0 ? errno : 0;
+    err =
+        connect(fd, (const void *)&l->address, l->address_len) < 0 ? errno : 0;
     close(fd);
     if (err != ECONNREFUSED) return -EADDRINUSE;
     return unlink(path_of(l)) < 0 ? -errno : 0;
@@ -263,7 +271,9 @@ static void remove_file(const listener *l)
     if (st.st_ino == l->inode && st.st_dev == l->device) unlink(path_of(l));
 }
 
-/* ---- all of them ----------------------------------------------------------------------------- */
+/* ---- all of them
+ * -----------------------------------------------------------------------------
+ */
 
 static int open_one(lq_sockets *s, const char *url, bool share_port,
                     lq_err *err)

@@ -103,9 +103,8 @@ int lq_spread_choose(lq_spread *s, int self)
 {
     int best = least_loaded(s);
 
-    if (can_take(s, self) &&
-        (best < 0 ||
-         is_even(lq_spread_count(s, self), lq_spread_count(s, best))))
+    if (can_take(s, self) && (best < 0 || is_even(lq_spread_count(s, self),
+                                                  lq_spread_count(s, best))))
         best = self;
     if (best >= 0) atomic_fetch_add(&s->slots[best].count, 1);
     return best;

@@ -61,7 +61,8 @@ typedef struct supervisor {
 static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1,
                                             SIGPIPE};
 
-/* ---- stop ------------------------------------------------------------------------- */
+/* ---- stop
+ * ------------------------------------------------------------------------- */
 
 static void tell_all(supervisor *s, int order)
 {
@@ -117,8 +118,10 @@ static void stop(supervisor *s, int status, int order)
     if (s->state == STOPPING) return;
     s->state = STOPPING;
     stop_timers(s);
-    if (s->started == 0) close_all(s);
-    else tell_all(s, order);
+    if (s->started == 0)
+        close_all(s);
+    else
+        tell_all(s, order);
 }
 
 /* Does not wait for anybody. */
@@ -146,7 +149,8 @@ static void fail(supervisor *s, const char *text)
         exit_now(s);
 }
 
-/* ---- signals ------------------------------------------------------------------------ */
+/* ---- signals
+ * ------------------------------------------------------------------------ */
 
 static void on_stop_signal(supervisor *s)
 {
@@ -158,7 +162,8 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     supervisor *s = handle->data;
 
-    if (number == SIGTERM || number == SIGINT) on_stop_signal(s);
+    if (number == SIGTERM || number == SIGINT)
+        on_stop_signal(s);
     else if (number != SIGPIPE)
         lq_log_printf(&s->log, LQ_LOG_WARN,
                       "signal %s: this version neither reloads nor reopens a "
@@ -181,7 +186,9 @@ static int open_signals(supervisor *s)
     return 0;
 }
 
-/* ---- start ------------------------------------------------------------------------------ */
+/* ---- start
+ * ------------------------------------------------------------------------------
+ */
 
 static void print_ready_line(supervisor *s)
 {
@@ -299,12 +306,14 @@ static int start_workers(supervisor *s)
         s->started++;
     }
     if (o->start_timeout <= 0) return 0;
-    return lq_timer_start(
-        lq_loop_timers(&s->loop), &s->start_deadline,
-        lq_loop_update(&s->loop) + (uint64_t)(o->start_timeout * 1000));
+    return lq_timer_start(lq_loop_timers(&s->loop), &s->start_deadline,
+                          lq_loop_update(&s->loop) +
+                              (uint64_t)(o->start_timeout * 1000));
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- the whole
+ * ------------------------------------------------------------------------------
+ */
 
 /* What must exist before the first worker. */
 static int open_parts(supervisor *s, lq_err *err)
@@ -316,18 +325,21 @@ static int open_parts(supervisor *s, lq_err *err)
                            o->share_port, err);
     if (code < 0) return code;
     s->workers = lq_mem_zalloc((size_t)o->workers * sizeof *s->workers);
-    code = s->workers ? lq_spread_new(&s->spread, o->workers,
-                                      (int)o->max_connections)
-                      : -ENOMEM;
+    code = s->workers
+               ? lq_spread_new(&s->spread, o->workers, (int)o->max_connections)
+               : -ENOMEM;
     if (code == 0)
-        code = lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
+        code =
+            lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
     if (code == 0) s->open_handles++;
     if (code == 0) code = open_signals(s);
     if (code == 0)
         code = lq_relief_open(&s->relief, &s->loop, s->sockets, s->spread,
                               s->workers, o->workers);
-    if (code == 0) s->open_handles++;
-    else lq_err_set(err, code, "%s", uv_strerror(code));
+    if (code == 0)
+        s->open_handles++;
+    else
+        lq_err_set(err, code, "%s", uv_strerror(code));
     return code;
 }
 
@@ -372,8 +384,10 @@ int lq_supervisor_run(const lq_options *options, const char *lua_path,
         return 1;
     }
     code = lq_initialize(options, lua_path, &s.log, "initialize", &s.context);
-    if (code < 0) stop(&s, code == -EINTR ? 0 : 1, LQ_WORKER_STOP);
-    else if (start_workers(&s) < 0) fail(&s, "a worker could not be started");
+    if (code < 0)
+        stop(&s, code == -EINTR ? 0 : 1, LQ_WORKER_STOP);
+    else if (start_workers(&s) < 0)
+        fail(&s, "a worker could not be started");
     lq_loop_run(&s.loop);
     free_parts(&s);
     return s.status;
@@ -387,8 +401,7 @@ int lq_supervisor_routes(const lq_options *options, const char *lua_path)
 
     lq_buf_init(&text);
     err = lq_initialize(options, lua_path, &log, "routes", &text);
-    if (err == 0)
-        fwrite(lq_buf_ptr(&text), 1, lq_buf_len(&text), stdout);
+    if (err == 0) fwrite(lq_buf_ptr(&text), 1, lq_buf_len(&text), stdout);
     lq_buf_fini(&text);
     return err < 0 ? 1 : 0;
 }

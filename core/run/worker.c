@@ -20,12 +20,12 @@
 #include "net/listener.h"
 
 typedef enum worker_state {
-    WORKER_LOADING,   /* load, prepare, entry_point */
-    WORKER_PREPARED,  /* waits for its orders; or has failed */
+    WORKER_LOADING,  /* load, prepare, entry_point */
+    WORKER_PREPARED, /* waits for its orders; or has failed */
     WORKER_ACCEPTING,
-    WORKER_DRAINING,  /* connections finish */
-    WORKER_LEAVING,   /* App:close() runs */
-    WORKER_CLOSING,   /* everything closes */
+    WORKER_DRAINING, /* connections finish */
+    WORKER_LEAVING,  /* App:close() runs */
+    WORKER_CLOSING,  /* everything closes */
 } worker_state;
 
 struct lq_worker {
@@ -46,7 +46,7 @@ struct lq_worker {
     lq_net net;
     lq_listener *listeners;
     size_t listener_count;
-    size_t closing; /* listeners, net and mailbox that still close */
+    size_t closing;    /* listeners, net and mailbox that still close */
     lq_timer deadline; /* of the drain */
     worker_state state;
     bool has_started; /* App:close() is due */
@@ -60,7 +60,8 @@ typedef struct order {
     struct sockaddr_storage peer;
 } order;
 
-/* ---- reports ------------------------------------------------------------------------ */
+/* ---- reports
+ * ------------------------------------------------------------------------ */
 
 static void report(lq_worker *w, int type, const char *text)
 {
@@ -75,7 +76,8 @@ static void report(lq_worker *w, int type, const char *text)
     lq_mem_free(r);
 }
 
-/* ---- connections -------------------------------------------------------------------- */
+/* ---- connections
+ * -------------------------------------------------------------------- */
 
 static int index_of(const lq_worker *w)
 {
@@ -99,8 +101,10 @@ static void hand_on(lq_worker *w, int to, int fd,
         lq_spread_join(w->cfg.spread, to, NULL);
         to = lq_spread_choose(w->cfg.spread, index_of(w));
     }
-    if (to < 0) close(fd);
-    else open_here(w, fd, peer);
+    if (to < 0)
+        close(fd);
+    else
+        open_here(w, fd, peer);
 }
 
 static void pause_when_full(lq_worker *w)
@@ -111,7 +115,8 @@ static void pause_when_full(lq_worker *w)
     for (i = 0; i < w->listener_count; i++) lq_listener_pause(&w->listeners[i]);
 }
 
-static void on_accept(lq_listener *l, int fd, const struct sockaddr_storage *peer)
+static void on_accept(lq_listener *l, int fd,
+                      const struct sockaddr_storage *peer)
 {
     lq_worker *w = l->data;
 
@@ -133,7 +138,8 @@ static void take_conn(lq_worker *w, order *o)
     hand_on(w, lq_spread_choose(w->cfg.spread, -1), o->fd, &o->peer);
 }
 
-/* ---- from the net to Lua -------------------------------------------------------------- */
+/* ---- from the net to Lua
+ * -------------------------------------------------------------- */
 
 static lq_worker *worker_of(lq_net *net)
 {
@@ -185,7 +191,8 @@ static int open_net(lq_worker *w)
     return err;
 }
 
-/* ---- listening -------------------------------------------------------------------------- */
+/* ---- listening
+ * -------------------------------------------------------------------------- */
 
 static int open_listeners(lq_worker *w)
 {
@@ -223,7 +230,9 @@ static void start_accepting(lq_worker *w)
     lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
 }
 
-/* ---- the end ------------------------------------------------------------------------------ */
+/* ---- the end
+ * ------------------------------------------------------------------------------
+ */
 
 static void closed_one(lq_worker *w)
 {
@@ -280,7 +289,8 @@ static void leave(lq_worker *w)
     w->state = WORKER_LEAVING;
     if (w->has_started)
         lq_app_run(&w->app, "close", LQ_STR(""), LQ_STR(""), on_app_closed);
-    else close_all(w);
+    else
+        close_all(w);
 }
 
 /* The drain has taken too long: what is left is cut. */
@@ -288,8 +298,10 @@ static void on_deadline(lq_timer *timer)
 {
     lq_worker *w = LQ_CONTAINER_OF(timer, lq_worker, deadline);
 
-    if (w->state == WORKER_LEAVING) close_all(w);
-    else leave(w);
+    if (w->state == WORKER_LEAVING)
+        close_all(w);
+    else
+        leave(w);
 }
 
 static void drain(lq_worker *w)
@@ -305,9 +317,8 @@ static void drain(lq_worker *w)
         leave(w);
         return;
     }
-    if (wait_ms &&
-        lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
-                       lq_loop_update(&w->loop) + wait_ms) < 0)
+    if (wait_ms && lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
+                                  lq_loop_update(&w->loop) + wait_ms) < 0)
         close_all(w);
     lq_net_drain(&w->net);
     if (w->net.conn_count == 0) leave(w);
@@ -335,7 +346,9 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     lq_mem_free(o);
 }
 
-/* ---- the thread ------------------------------------------------------------------------------ */
+/* ---- the thread
+ * ------------------------------------------------------------------------------
+ */
 
 static void on_started(lq_app *app, bool ok)
 {
@@ -410,7 +423,8 @@ static void run(void *arg)
     report(w, LQ_REPORT_ENDED, NULL);
 }
 
-/* ---- from other threads ------------------------------------------------------------------------ */
+/* ---- from other threads
+ * ------------------------------------------------------------------------ */
 
 int lq_worker_tell(lq_worker *w, int type)
 {

@@ -43,14 +43,14 @@ typedef struct lq_worker_report {
 } lq_worker_report;
 
 typedef struct lq_worker_cfg {
-    int id;                      /* 1 ... workers */
-    const lq_options *options;   /* all borrowed until join */
+    int id;                    /* 1 ... workers */
+    const lq_options *options; /* all borrowed until join */
     const char *lua_path;
     lq_sockets *sockets;
     lq_spread *spread;
-    lq_str context;              /* packed by initialize */
+    lq_str context; /* packed by initialize */
     lq_mailbox *to_main;
-    lq_worker *const *brothers;  /* by id - 1; filled before ACCEPT */
+    lq_worker *const *brothers; /* by id - 1; filled before ACCEPT */
     lq_log_level log_level;
 } lq_worker_cfg;
 
