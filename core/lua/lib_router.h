@@ -1,8 +1,10 @@
-/* lib_router.h - luaqueduct.core.router: the routing table, made from Lua.
+/* lib_router.h - the router as a userdata.
  *
- * Owns:    the router inside its userdata.
+ * Owns:    nothing; each userdata owns its router.
  * Thread:  that of the state.
- * Knows:   http/route.
+ * Life:    router.new() -> the collector. Who uses the lq_router from C keeps
+ *          the userdata alive.
+ * Knows:   lua, http/route.
  */
 #ifndef LQ_LIB_ROUTER_H
 #define LQ_LIB_ROUTER_H
@@ -11,10 +13,11 @@
 
 #include "http/route.h"
 
-/* A userdata of this type holds an lq_router *. */
+/* A userdata of this type is one `lq_router *`. */
 #define LQ_ROUTER_TYPE "luaqueduct.core.Router"
 
-/* The router at index i; raises for another value. */
+/* The router at `i`, lent as long as its userdata lives; raises for anything
+ * else. */
 lq_router *lq_check_router(lua_State *L, int i);
 
 #endif

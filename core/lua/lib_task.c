@@ -17,6 +17,9 @@
 
 #define HANDLE_TYPE "luaqueduct.Task"
 
+/* What a parked task waits for; only the address counts. */
+static const char parked;
+
 /* ---- handles
  * ------------------------------------------------------------------- */
 
@@ -129,7 +132,7 @@ static int task_park(lua_State *L)
         t->has_permit = false;
         return 0;
     }
-    return lq_task_wait(L, t, NULL, (void *)HANDLE_TYPE, wake_k);
+    return lq_task_wait(L, t, NULL, (void *)(uintptr_t)&parked, wake_k);
 }
 
 /* task.unpark(handle) -> boolean: whether there is such a task */
@@ -137,7 +140,7 @@ static int task_unpark(lua_State *L)
 {
     lq_task *t = *check_handle(L, 1);
 
-    if (t && t->state == LQ_TASK_WAITING && t->wait == (void *)HANDLE_TYPE)
+    if (t && t->state == LQ_TASK_WAITING && t->wait == &parked)
         lq_task_wake(t, 0);
     else if (t)
         t->has_permit = true;

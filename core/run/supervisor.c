@@ -362,7 +362,7 @@ static void init(supervisor *s, const lq_options *options, const char *lua_path)
 {
     *s = (supervisor){.options = options,
                       .lua_path = lua_path,
-                      .log = {"main", options->log_level}};
+                      .log = {"main", (lq_log_level)options->log_level}};
     lq_buf_init(&s->context);
     lq_timer_init(&s->start_deadline, on_start_deadline);
     lq_timer_init(&s->give_up, on_give_up);
@@ -395,7 +395,7 @@ int lq_supervisor_run(const lq_options *options, const char *lua_path,
 
 int lq_supervisor_routes(const lq_options *options, const char *lua_path)
 {
-    lq_log log = {"routes", options->log_level};
+    lq_log log = {"routes", (lq_log_level)options->log_level};
     lq_buf text;
     int err;
 
