@@ -68,6 +68,7 @@ static int serve(const lq_options *options, const char *lua_path)
         perror("luaqueduct: standard output");
         return 1;
     }
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     return lq_supervisor_run(options, lua_path, ready_fd);
 }
 
