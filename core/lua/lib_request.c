@@ -413,7 +413,7 @@ static int push_field(lua_State *L, lq_exchange *x, int field)
     const lq_request *r = &x->parser.request;
 
     switch (field) {
-    case FIELD_HOST: push_header(L, r, LQ_STR("host")); return 1;
+    case FIELD_HOST: push_str(L, lq_request_host(r)); return 1;
     case FIELD_ID: return push_id(L, x);
     case FIELD_METHOD: push_str(L, r->method_text); return 1;
     case FIELD_PATH: push_str(L, lq_request_path(r)); return 1;

@@ -191,14 +191,6 @@ void lq_conn_end(lq_conn *c)
     lq_conn_flush_later(c);
 }
 
-void lq_conn_drain(lq_conn *c)
-{
-    bool is_idle = lq_list_is_empty(&c->exchanges) && !c->in;
-
-    if (c->state == LQ_CONN_HTTP && is_idle && lq_conn_unsent(c) == 0)
-        lq_conn_cut(c);
-}
-
 /* ---- writing ---------------------------------------------------------------
  */
 
@@ -464,6 +456,29 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     lq_conn_flush(c);
 }
 
+/* ---- draining -------------------------------------------------------------
+ */
+
+static bool is_idle(const lq_conn *c)
+{
+    return c->state == LQ_CONN_HTTP && lq_list_is_empty(&c->exchanges) &&
+           !c->in && lq_conn_unsent(c) == 0;
+}
+
+/* A request that is on its way already is still answered: nothing is left
+ * unread. */
+void lq_conn_drain(lq_conn *c)
+{
+    if (!is_idle(c)) return;
+    c->is_corked = true;
+    read_some(c);
+    c->is_corked = false;
+    if (is_idle(c))
+        lq_conn_cut(c);
+    else
+        lq_conn_flush(c);
+}
+
 /* ---- deadlines --------------------------------------------------------------
  */
 
@@ -513,7 +528,7 @@ void lq_conn_advance(lq_conn *c)
         lq_exchange_recycle(x);
         if ((x = first_exchange(c))) lq_exchange_promote(x);
     }
-    if (c->has_eof && !x && !c->in)
+    if ((c->has_eof || c->net->is_draining) && !x && !c->in)
         lq_conn_end(c);
     else
         lq_conn_flush_later(c);

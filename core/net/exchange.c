@@ -148,7 +148,7 @@ static void resume_clock(lq_exchange *x)
     if (!x->paused_ms) return;
     x->started_ms += lq_loop_now(x->net->loop) - x->paused_ms;
     x->paused_ms = 0;
-    if (x->has_clock && start_clock(x) < 0) x->has_clock = false;
+    if (start_clock(x) < 0) x->has_clock = false;
 }
 
 /* ---- the answer
@@ -181,13 +181,19 @@ static bool is_rest_small(const lq_exchange *x)
     return !r->chunked && r->content_length - x->body_received <= DISCARD_BYTES;
 }
 
+/* Nothing is under way behind it that the client waits for. */
+static bool is_last(const lq_exchange *x)
+{
+    return !x->conn || (x->conn->exchanges.prev == &x->link && !x->conn->in);
+}
+
 lq_response_opts lq_exchange_opts(lq_exchange *x, int64_t length)
 {
     const lq_request *r = &x->parser.request;
     bool is_framed = length >= 0 || r->minor > 0 || r->method == LQ_HEAD;
 
-    x->close = x->close || !r->keep_alive || x->net->is_draining ||
-               !is_rest_small(x) || !is_framed;
+    x->close = x->close || !r->keep_alive || !is_rest_small(x) || !is_framed ||
+               (x->net->is_draining && is_last(x));
     return (lq_response_opts){
         .minor = r->minor,
         .keep_alive = !x->close,

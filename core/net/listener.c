@@ -57,6 +57,11 @@ static void on_readable(uv_poll_t *handle, int status, int events)
     }
 }
 
+void lq_listener_sweep(lq_listener *l)
+{
+    if (l->is_started) on_readable(&l->poll, 0, UV_READABLE);
+}
+
 int lq_listener_open(lq_listener *l, lq_loop *loop, int fd,
                      void (*on_accept)(lq_listener *, int,
                                        const struct sockaddr_storage *),

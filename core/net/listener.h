@@ -39,6 +39,9 @@ int lq_listener_open(lq_listener *l, lq_loop *loop, int fd,
 int lq_listener_start(lq_listener *l);
 void lq_listener_stop(lq_listener *l);
 
+/* Accepts what waits now, before a stop. */
+void lq_listener_sweep(lq_listener *l);
+
 /* Lets what waits stay in the kernel's queue for 100 ms. */
 void lq_listener_pause(lq_listener *l);
 

@@ -1,9 +1,10 @@
 /* options.h - the command line.
  *
- * Owns:    the lists of listeners and pairs; texts are lent by argv.
- * Thread:  start-up only; read by any thread afterwards.
+ * Owns:    nothing: the texts are lent by argv and live as long as it.
+ * Thread:  parse and print_help - start-up only (getopt has state of its
+ *          own). The struct is read by any thread afterwards.
  * Life:    parse -> fini.
- * Knows:   base.
+ * Knows:   base, log, cpus, sockets, getopt.
  */
 #ifndef LQ_OPTIONS_H
 #define LQ_OPTIONS_H
@@ -22,23 +23,25 @@ typedef enum lq_command {
 
 enum { LQ_LISTEN_MAX = 64, LQ_PAIRS_MAX = 256 };
 
+/* --option K=V. */
 typedef struct lq_pair {
     lq_str key;
     const char *value;
 } lq_pair;
 
+/* Embedded by value; points into itself (listen), so it is not copied. */
 typedef struct lq_options {
     lq_command command;
-    lq_command help_for; /* of LQ_COMMAND_HELP */
+    lq_command help_for; /* of LQ_COMMAND_HELP, which is: all of them */
     const char *app;
     int workers;
-    const char *listen[LQ_LISTEN_MAX];
+    const char *listen[LQ_LISTEN_MAX]; /* each passed lq_sockets_check */
     size_t listen_count;
     char short_listen[300]; /* what -a and -p make */
     bool share_port;
-    lq_pair pairs[LQ_PAIRS_MAX];
+    lq_pair pairs[LQ_PAIRS_MAX]; /* in the order given */
     size_t pair_count;
-    /* Seconds, 0: no limit. */
+    /* Seconds, 0: no limit, else at least 0.001. */
     double drain_timeout;
     double header_timeout;
     double idle_timeout;
@@ -53,11 +56,13 @@ typedef struct lq_options {
     int log_level;
 } lq_options;
 
-/* LQ_EINVALID: err tells in one line what is wrong with which option. */
+/* Fills `o` from a whole command line; writes nothing and leaves argv as it
+ * is. LQ_EINVALID: err tells in one line what is wrong with which option. */
 int lq_options_parse(lq_options *o, int argc, char **argv,
                      lq_err *err) LQ_MUST_CHECK;
 void lq_options_fini(lq_options *o);
 
+/* The help of one command, or of all. */
 void lq_options_print_help(FILE *to, lq_command command);
 
 #endif

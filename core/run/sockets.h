@@ -24,6 +24,10 @@ int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
 /* From now on connections are taken. */
 int lq_sockets_listen(lq_sockets *s, lq_err *err) LQ_MUST_CHECK;
 
+/* Connections are refused again; the descriptors stay open, for other threads
+ * may still have them in their poll sets. */
+void lq_sockets_shut(lq_sockets *s);
+
 size_t lq_sockets_count(const lq_sockets *s);
 
 /* Lends the socket of `listener` for a worker (from 0). */

@@ -54,6 +54,7 @@ typedef struct supervisor {
     int started; /* threads that run */
     int prepared;
     int accepting;
+    int draining; /* accept no more */
     int stop_signals;
     int status;
 } supervisor;
@@ -246,7 +247,6 @@ static void on_prepared(supervisor *s)
 static void on_ended(supervisor *s, int id)
 {
     lq_worker_join(s->workers[id - 1]);
-    s->workers[id - 1] = NULL;
     s->started--;
     if (s->state != STOPPING) {
         lq_log_printf(&s->log, LQ_LOG_WARN, "worker %d has ended", id);
@@ -254,6 +254,12 @@ static void on_ended(supervisor *s, int id)
     } else if (s->started == 0) {
         close_all(s);
     }
+}
+
+/* Nobody accepts any more: from now on the port refuses. */
+static void on_draining(supervisor *s)
+{
+    if (++s->draining == s->options->workers) lq_sockets_shut(s->sockets);
 }
 
 static void on_message(lq_mailbox *mb, lq_msg *msg)
@@ -265,6 +271,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     case LQ_REPORT_PREPARED: on_prepared(s); break;
     case LQ_REPORT_FAILED: fail(s, r->text ? r->text : "?"); break;
     case LQ_REPORT_ACCEPTING: on_accepting(s); break;
+    case LQ_REPORT_DRAINING: on_draining(s); break;
     case LQ_REPORT_ENDED: on_ended(s, r->worker); break;
     default: break;
     }
@@ -345,6 +352,9 @@ static int open_parts(supervisor *s, lq_err *err)
 
 static void free_parts(supervisor *s)
 {
+    int i;
+
+    for (i = 0; i < s->options->workers; i++) lq_worker_free(s->workers[i]);
     lq_mailbox_fini(&s->mailbox);
     lq_spread_free(s->spread);
     lq_mem_free(s->workers);

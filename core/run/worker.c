@@ -310,9 +310,13 @@ static void drain(lq_worker *w)
     size_t i;
 
     if (w->state >= WORKER_DRAINING) return;
+    for (i = 0; i < w->listener_count; i++) {
+        lq_listener_sweep(&w->listeners[i]);
+        lq_listener_stop(&w->listeners[i]);
+    }
     w->state = WORKER_DRAINING;
     lq_spread_join(w->cfg.spread, index_of(w), NULL);
-    for (i = 0; i < w->listener_count; i++) lq_listener_stop(&w->listeners[i]);
+    report(w, LQ_REPORT_DRAINING, NULL);
     if (!w->is_net_open) {
         leave(w);
         return;
@@ -490,6 +494,11 @@ fail:
 void lq_worker_join(lq_worker *w)
 {
     lq_thread_join(&w->thread);
+}
+
+void lq_worker_free(lq_worker *w)
+{
+    if (!w) return;
     lq_mailbox_fini(&w->mailbox);
     lq_mem_free(w);
 }

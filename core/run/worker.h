@@ -4,8 +4,8 @@
  * Owns:    all of these. The sockets it listens on are the main thread's.
  * Thread:  start, tell, join - main thread. Everything else its own.
  * Life:    start -> PREPARED | FAILED -> tell(ACCEPT) -> ACCEPTING -> READY |
- *          FAILED -> tell(DRAIN) -> ENDED -> join. FAILED is followed by
- *          ENDED after tell(DRAIN) or tell(STOP).
+ *          FAILED -> tell(DRAIN) -> ENDED -> join -> free. FAILED is followed
+ *          by ENDED after tell(DRAIN) or tell(STOP).
  * Knows:   everything below.
  */
 #ifndef LQ_WORKER_H
@@ -33,7 +33,8 @@ enum {
     LQ_REPORT_PREPARED = 1,
     LQ_REPORT_FAILED, /* with a text; the worker waits for its orders */
     LQ_REPORT_ACCEPTING,
-    LQ_REPORT_ENDED, /* the last one: it can be joined */
+    LQ_REPORT_DRAINING, /* accepts no more; what waited has been accepted */
+    LQ_REPORT_ENDED,    /* the last one: it can be joined */
 };
 
 typedef struct lq_worker_report {
@@ -66,7 +67,11 @@ LQ_ANY_THREAD int lq_worker_tell(lq_worker *w, int order);
 LQ_ANY_THREAD int lq_worker_hand(lq_worker *w, int fd,
                                  const struct sockaddr_storage *peer);
 
-/* After ENDED: waits for the thread and frees everything. */
+/* After ENDED: waits for the thread. Orders are refused from then on. */
 void lq_worker_join(lq_worker *w);
+
+/* When all workers have been joined: until then the others may still try to
+ * hand it a connection. NULL is allowed. */
+void lq_worker_free(lq_worker *w);
 
 #endif
