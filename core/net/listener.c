@@ -41,6 +41,10 @@ static void on_readable(uv_poll_t *handle, int status, int events)
     (void)events;
     for (i = 0; i < ACCEPTS_A_TURN && uv_is_active((uv_handle_t *)handle);
          i++) {
+        if (l->can_accept && !l->can_accept(l)) {
+            lq_listener_pause(l);
+            return;
+        }
         len = sizeof peer;
         peer.ss_family = AF_UNSPEC;
         fd = accept4(l->fd, (struct sockaddr *)&peer, &len,

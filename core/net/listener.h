@@ -26,6 +26,9 @@ struct lq_listener {
     /* Takes an accepted, non-blocking socket. May stop the listener. */
     void (*on_accept)(lq_listener *, int fd, const struct sockaddr_storage *);
     void (*on_closed)(lq_listener *);
+    /* Asked before each accept; NULL: always. When it says no, what waits
+     * stays in the kernel's queue for 100 ms. To be set after open. */
+    bool (*can_accept)(const lq_listener *);
     void *data;
 };
 

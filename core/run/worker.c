@@ -107,12 +107,11 @@ static void hand_on(lq_worker *w, int to, int fd,
         open_here(w, fd, peer);
 }
 
-static void pause_when_full(lq_worker *w)
+static bool can_accept(const lq_listener *l)
 {
-    size_t i;
+    const lq_worker *w = l->data;
 
-    if (!lq_spread_is_full(w->cfg.spread, index_of(w))) return;
-    for (i = 0; i < w->listener_count; i++) lq_listener_pause(&w->listeners[i]);
+    return !lq_spread_is_full(w->cfg.spread, index_of(w));
 }
 
 static void on_accept(lq_listener *l, int fd,
@@ -121,7 +120,6 @@ static void on_accept(lq_listener *l, int fd,
     lq_worker *w = l->data;
 
     hand_on(w, lq_spread_choose(w->cfg.spread, index_of(w)), fd, peer);
-    pause_when_full(w);
 }
 
 /* A connection that another thread has accepted. While this worker drains it
@@ -205,6 +203,7 @@ static int open_listeners(lq_worker *w)
         fd = lq_sockets_fd(w->cfg.sockets, i, index_of(w));
         err = lq_listener_open(&w->listeners[i], &w->loop, fd, on_accept, w);
         if (err < 0) return err;
+        w->listeners[i].can_accept = can_accept;
         w->listener_count++;
     }
     return 0;
