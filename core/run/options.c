@@ -53,7 +53,10 @@ typedef enum kind {
 } kind;
 
 enum { SERVE = 1 << LQ_COMMAND_SERVE, ROUTES = 1 << LQ_COMMAND_ROUTES };
-enum { EVERY = ~0 };
+enum {
+    OTHERS = 1 << LQ_COMMAND_VERSION,
+    EVERY = SERVE | ROUTES | OTHERS | 1 << LQ_COMMAND_HELP
+};
 
 typedef struct option_row {
     kind kind;
@@ -127,6 +130,7 @@ static const option_row rows[] = {
     {KIND_LEVEL, SERVE | ROUTES, 0, "log-level", "LEVEL",
      offsetof(lq_options, log_level), "info", NULL,
      "debug, info, warn or error"},
+    HEADING(OTHERS, "Options"),
     {KIND_HELP, EVERY, 'h', "help", NULL, 0, NULL, NULL, "prints this"},
 };
 
@@ -312,11 +316,12 @@ static int refuse_value(const parse *p, const option_row *row,
 
 static int refuse_option(const parse *p, const char *text)
 {
+    size_t len = strcspn(text, "=");
+
     return lq_err_set(p->err, LQ_EINVALID,
                       "%s: unknown option %.*s; luaqueduct %s --help lists "
                       "what is expected",
-                      name_of(p), (int)strnlen(text, strcspn(text, "=") % 60),
-                      text, name_of(p));
+                      name_of(p), len < 60 ? (int)len : 60, text, name_of(p));
 }
 
 static int add_listen(const parse *p, const char *url)
@@ -351,8 +356,7 @@ static bool set_value(parse *p, const option_row *row, const char *text)
     case KIND_PAIR: return add_pair(p->o, text);
     case KIND_SECONDS: return read_seconds(text, most, at);
     case KIND_SIZE: return read_size(text, most, at);
-    case KIND_COUNT:
-        return read_count((lq_str){text, strlen(text)}, most, at);
+    case KIND_COUNT: return read_count((lq_str){text, strlen(text)}, most, at);
     case KIND_LEVEL: return read_level(text, at);
     default: return false;
     }
@@ -376,9 +380,9 @@ static int take_argument(parse *p, const char *text)
 
     if (!row->argument || p->has_app)
         return lq_err_set(p->err, LQ_EINVALID,
-                          "%s: expected %s, '%.60s' is too much",
-                          row->names[0],
-                          row->argument ? "one argument" : "no arguments", text);
+                          "%s: expected %s, '%.60s' is too much", row->names[0],
+                          row->argument ? "one argument" : "no arguments",
+                          text);
     p->has_app = true;
     if (row->command != LQ_COMMAND_HELP) {
         p->o->app = text;
@@ -416,10 +420,9 @@ static void fill_table(table *t, lq_command command)
     *letter++ = ':'; /* no value is told apart from no such option */
     for (i = 0; i < LQ_COUNT_OF(rows); i++) {
         if (!rows[i].name || !takes(command, &rows[i])) continue;
-        *next++ = (struct option){rows[i].name,
-                                  rows[i].argument ? required_argument
-                                                   : no_argument,
-                                  NULL, FIRST_VALUE + (int)i};
+        *next++ = (struct option){
+            rows[i].name, rows[i].argument ? required_argument : no_argument,
+            NULL, FIRST_VALUE + (int)i};
         if (rows[i].letter) *letter++ = rows[i].letter;
         if (rows[i].letter && rows[i].argument) *letter++ = ':';
     }
@@ -533,9 +536,8 @@ static int parse_all(parse *p, int argc, char **argv)
                           "unknown command '%.60s': expected serve, routes, "
                           "version or help",
                           name);
-    *p->o = (lq_options){.command = row->command,
-                         .help_for = row->command,
-                         .app = "app.lua"};
+    *p->o = (lq_options){
+        .command = row->command, .help_for = row->command, .app = "app.lua"};
     set_defaults(p);
     code = parse_arguments(p, argc - 1, argv + 1);
     if (code < 0 || p->o->command != LQ_COMMAND_SERVE) return code;
@@ -623,12 +625,12 @@ static void print_commands(FILE *to)
 
 static void print_command(FILE *to, const command_row *row)
 {
-    fprintf(to, "Usage: luaqueduct %s%s%s%s\n\nThis %s.%s\n", row->names[0],
+    fprintf(to, "Usage: luaqueduct %s%s%s [options]\n\nIt %s.", row->names[0],
             row->argument ? " " : "", row->argument ? row->argument : "",
-            " [options]", row->help,
-            row->command == LQ_COMMAND_SERVE
-                ? " Defaults of options stand in\nparentheses."
-                : "");
+            row->help);
+    if (row->command == LQ_COMMAND_SERVE)
+        fprintf(to, " Defaults stand in parentheses.");
+    fputc('\n', to);
 }
 
 static void print_notes(FILE *to)

@@ -58,7 +58,7 @@ describe("luaqueduct serve", function()
     for _, option in ipairs { "--dance", "-x", "--work", "--Workers", "---" } do
       is_usage_error(run("serve", APP, option), "unknown option " .. option)
     end
-    is_usage_error(run("serve", APP, "--dance=now"), "unknown option --dance ")
+    is_usage_error(run("serve", APP, "--dance=now"), "unknown option --dance")
   end)
 
   it("refuses values that make no sense", function()

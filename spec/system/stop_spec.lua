@@ -109,7 +109,7 @@ for _, workers in ipairs { 1, 4 } do
 
     pending("refuses connections while it drains", function()
       start()
-      local conn <close> = send(client.format("GET", "/endless"))
+      local conn <close> = send(client.format("GET", "/endless")) -- luacheck: ignore 211
       app:wait_log "endless begun"
 
       app:signal "TERM"
