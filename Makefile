@@ -221,7 +221,7 @@ spec-asan:
 spec-tsan:
 	@echo "== specs with more than one thread, thread sanitizer"
 	@LQ_BUILD=$(BUILD)/tsan LQ_CORE=$(BUILD)/spec/core.so \
-	    TSAN_OPTIONS=suppressions=$(CURDIR)/spec/support/tsan.supp \
+	    TSAN_OPTIONS="suppressions=$(CURDIR)/spec/support/tsan.supp atexit_sleep_ms=100" \
 	    $(FIXED) $(BUSTED) --exclude-tags=once $(wildcard spec/system) spec/c
 
 ##   make lint          luacheck, clang-format, layers, no mutable statics

@@ -1,6 +1,7 @@
 --- The whole way through real sockets, with one and with four workers.
 
 local client = require "spec.support.client"
+local proc = require "spec.proc"
 local server = require "spec.support.server"
 local wait = require "spec.support.wait"
 
@@ -20,6 +21,7 @@ router:get("/begun", function() return tostring(begun) end)
 router:get("/left", function() return tostring(left) end)
 router:get("/worker", function() return { id = aq.instance.id } end)
 router:get("/busy", function()
+  print "busy begun"
   local till = aq.now() + 1
   while aq.now() < till do end
   return "done"
@@ -251,6 +253,10 @@ for _, workers in ipairs { 1, 4 } do
       it("serves the socket of a busy worker through the others", function()
         local busy = app:connect()
         busy:send(client.format("GET", "/busy"))
+        app:wait_log "busy begun"
+        -- A worker counts as busy when it has not looked up for 50 ms.
+        local begun = proc.now()
+        wait.till(function() return proc.now() - begun > 0.12 end)
 
         for _ = 1, 40 do
           local conn = app:connect { timeout = 0.9 }

@@ -107,14 +107,17 @@ for _, workers in ipairs { 1, 4 } do
       assert.are.equal(0, app:wait_exit(5))
     end)
 
-    pending("refuses connections while it drains", function()
+    it("refuses connections while it drains", function()
       start()
-      local conn <close> = send(client.format("GET", "/endless")) -- luacheck: ignore 211
-      app:wait_log "endless begun"
+      local conn = send(client.format("GET", "/slow"))
+      app:wait_log "slow begun"
 
       app:signal "TERM"
 
       wait.till(function() return not pcall(app.connect, app) end, 2, "a refused connection")
+      assert.are.equal("slow", conn:read_response().body)
+      conn:close()
+      assert.are.equal(0, app:wait_exit(5))
     end)
 
     it("finishes a stream and a body that still arrives", function()
