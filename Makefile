@@ -49,7 +49,7 @@ LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
-SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_proc.c)
+SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_run.c lib_proc.c)
 SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox

@@ -83,12 +83,12 @@ typedef struct option_row {
 static const option_row rows[] = {
     HEADING(SERVE, "Listening"),
     {KIND_LISTEN, SERVE, 0, "listen", "URL", 0, NULL, NULL,
-     "http://127.0.0.1:8888 unless given; http://[::1]:80,\n"
-     "unix:/path.sock; port 0 picks a free one; repeatable"},
+     "http://127.0.0.1:8888 unless given, http://[::1]:80\n"
+     "or unix:/path.sock; port 0: a free one; repeatable"},
     {KIND_ADDRESS, SERVE, 'a', "address", "ADDR", 0, "127.0.0.1", NULL,
-     "with -p short for one --listen http://ADDR:PORT"},
+     "with -p short for one --listen"},
     {KIND_PORT, SERVE, 'p', "port", "PORT", 0, "8888", "65535",
-     "with -a short for one --listen http://ADDR:PORT"},
+     "with -a short for one --listen"},
     {KIND_FLAG, SERVE, 0, "share-port", NULL, offsetof(lq_options, share_port),
      NULL, NULL, "lets several runtimes listen on the same port"},
     HEADING(SERVE, "Workers and the app"),
@@ -105,28 +105,28 @@ static const option_row rows[] = {
     SECONDS("drain-timeout", drain_timeout, "10",
             "how long a stop waits for what is in flight"),
     SECONDS("header-timeout", header_timeout, "10",
-            "a whole request head arrives within it (408)"),
+            "408 when a whole request head takes longer"),
     SECONDS("idle-timeout", idle_timeout, "75",
-            "kept connection with no request"),
+            "a kept connection with no request ends"),
     SECONDS("body-timeout", body_timeout, "30",
-            "longest silence while a body arrives (408)"),
+            "408 after such a silence while a body arrives"),
     SECONDS("write-timeout", write_timeout, "30",
             "longest time in which a client takes nothing of\n"
             "an answer"),
     SECONDS("request-timeout", request_timeout, "30",
-            "a handler unfinished by then is cancelled (503)"),
+            "503 when a handler takes longer; it is cancelled"),
     HEADING(SERVE, "Size limits"),
     {KIND_SIZE, SERVE, 0, "header-limit", "SIZE",
      offsetof(lq_options, header_limit), "32K", "1G",
-     "of a request's head (431)"},
+     "431 when a request's head is larger"},
     {KIND_SIZE, SERVE, 0, "body-limit", "SIZE",
      offsetof(lq_options, body_limit), "10M", "1048576G",
-     "of a request's body (413)"},
+     "413 when a request's body is larger"},
     {KIND_COUNT, SERVE, 0, "max-connections", "N",
      offsetof(lq_options, max_connections), "0", "1000000000",
      "of each worker; 0: as many as the limit of file\n"
      "descriptors allows"},
-    HEADING(SERVE | ROUTES, "Messages"),
+    HEADING(SERVE | ROUTES, "Log and help"),
     {KIND_LEVEL, SERVE | ROUTES, 0, "log-level", "LEVEL",
      offsetof(lq_options, log_level), "info", NULL,
      "debug, info, warn or error"},
@@ -565,7 +565,7 @@ void lq_options_fini(lq_options *o)
 
 /* ---- help --------------------------------------------------------------- */
 
-enum { COLUMN = 29 };
+enum { COLUMN = 28 };
 
 static void print_left(FILE *to, const char *left)
 {

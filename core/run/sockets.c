@@ -16,7 +16,15 @@
 
 #include "base/mem.h"
 
-enum { BACKLOG = 4096, URL_BYTES = 320 };
+enum { BACKLOG = 4096, URL_BYTES = 320, HOST_BYTES = 256 };
+
+/* What a URL says. */
+typedef struct place {
+    const char *path; /* of a unix socket: lent by the URL; else NULL */
+    char host[HOST_BYTES];
+    bool is_v6; /* stood in brackets */
+    int port;
+} place;
 
 typedef struct listener {
     char url[URL_BYTES];
@@ -32,127 +40,157 @@ typedef struct listener {
 struct lq_sockets {
     size_t count;
     int workers;
+    bool is_port_shared;
     listener listeners[];
 };
 
-/* ---- URLs
- * -------------------------------------------------------------------------------
- */
+/* ---- URLs --------------------------------------------------------------- */
 
 static int refuse(lq_err *err, const char *url, const char *why)
 {
-    return lq_err_set(err, LQ_EINVALID, "--listen %.150s: %s", url, why);
+    return lq_err_set(err, LQ_EINVALID, "--listen %.120s: %s", url, why);
 }
 
-static int fail(lq_err *err, const char *url, int code)
+/* A literal of IPv6, perhaps with a zone: fe80::1%eth0. */
+static bool is_v6_literal(const char *host)
 {
-    char text[96];
-    const char *why = lq_strerror(code, text, sizeof text);
+    char digits[HOST_BYTES];
+    struct in6_addr ignored;
+    size_t len = strcspn(host, "%");
 
-    if (code == -EADDRINUSE) why = "the address is already in use";
-    if (code == -EACCES)
-        why = "permission denied (ports below 1024 need root or "
-              "CAP_NET_BIND_SERVICE)";
-    return lq_err_set(err, code, "--listen %.100s: %s", url, why);
+    memcpy(digits, host, len);
+    digits[len] = '\0';
+    return inet_pton(AF_INET6, digits, &ignored) == 1;
 }
 
-/* HOST:PORT or [HOST]:PORT, perhaps with a / behind. */
-static bool split_host(const char *text, char *host, size_t cap,
-                       const char **port)
+/* Letters, digits, hyphens and dots; what else a zone may have. */
+static bool is_host_text(const char *host)
 {
-    const char *end;
+    return *host && host[strspn(host, "abcdefghijklmnopqrstuvwxyz"
+                                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789.-_:%")] == '\0';
+}
+
+/* HOST or [HOST] from the front of `text`. Returns what stands behind it, or
+ * NULL. */
+static const char *read_host(place *p, const char *text)
+{
     size_t len;
 
-    if (*text == '[') {
-        end = strchr(++text, ']');
-        if (!end || end[1] != ':') return false;
-        *port = end + 2;
-    } else {
-        end = strchr(text, ':');
-        if (!end) return false;
-        *port = end + 1;
-    }
-    len = (size_t)(end - text);
-    if (len == 0 || len >= cap) return false;
-    memcpy(host, text, len);
-    host[len] = '\0';
-    return true;
+    p->is_v6 = *text == '[';
+    text += p->is_v6;
+    len = strcspn(text, p->is_v6 ? "]" : ":/");
+    if (len >= sizeof p->host || (p->is_v6 && !text[len])) return NULL;
+    memcpy(p->host, text, len);
+    p->host[len] = '\0';
+    if (!is_host_text(p->host)) return NULL;
+    if (p->is_v6 && !is_v6_literal(p->host)) return NULL;
+    return text + len + p->is_v6;
 }
 
-static bool check_port(const char *port, char *out, size_t cap)
+static int parse_tcp(place *p, const char *url, lq_err *err)
 {
-    size_t len = strspn(port, "0123456789");
+    const char *rest = read_host(p, url + 7);
+    size_t len;
 
-    if (len == 0 || len > 5 || len >= cap) return false;
-    if (port[len] && strcmp(port + len, "/") != 0) return false;
-    memcpy(out, port, len);
-    out[len] = '\0';
-    return atoi(out) <= 65535;
-}
-
-static int parse_tcp(listener *l, const char *url, lq_err *err)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found;
-    char host[256], digits[8];
-    const char *port;
-    int code;
-
-    if (!split_host(url + 7, host, sizeof host, &port) ||
-        !check_port(port, digits, sizeof digits))
-        return refuse(err, url, "expected http://HOST:PORT");
-    code = getaddrinfo(host, digits, &hints, &found);
-    if (code != 0) return refuse(err, url, gai_strerror(code));
-    memcpy(&l->address, found->ai_addr, found->ai_addrlen);
-    l->address_len = found->ai_addrlen;
-    freeaddrinfo(found);
-    return 0;
-}
-
-static int parse_unix(listener *l, const char *url, lq_err *err)
-{
-    struct sockaddr_un *un = (struct sockaddr_un *)(void *)&l->address;
-    const char *path = url + 5;
-    size_t len = strlen(path);
-
-    if (len == 0) return refuse(err, url, "a path is needed");
-    if (len >= sizeof un->sun_path)
+    if (!rest)
         return refuse(err, url,
-                      "the path is too long for a unix socket (107 "
-                      "bytes)");
-    un->sun_family = AF_UNIX;
-    memcpy(un->sun_path, path, len + 1);
-    l->address_len =
-        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+                      "expected http://HOST:PORT with a name, an IPv4 address "
+                      "or an IPv6 address in brackets");
+    if (*rest != ':')
+        return refuse(err, url, "expected a port behind the host");
+    len = strspn(++rest, "0123456789");
+    p->port = len > 0 && len <= 5 ? atoi(rest) : 65536;
+    if (p->port > 65535 || (rest[len] && rest[len] != '/'))
+        return refuse(err, url, "expected a port from 0 to 65535");
+    if (rest[len] && rest[len + 1])
+        return refuse(err, url, "expected nothing behind the port");
     return 0;
 }
 
-static int parse(listener *l, const char *url, lq_err *err)
+static int parse_unix(place *p, const char *url, lq_err *err)
 {
-    snprintf(l->url, sizeof l->url, "%s", url);
-    if (strncmp(url, "http://", 7) == 0) return parse_tcp(l, url, err);
-    if (strncmp(url, "unix:", 5) == 0) return parse_unix(l, url, err);
+    const char *path = url + 5, *at;
+
+    if (*path != '/' || !path[1])
+        return refuse(err, url, "expected an absolute path: unix:/PATH");
+    for (at = path; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            return refuse(err, url, "expected no control characters");
+    if (strlen(path) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
+        return refuse(err, url, "expected a path of at most 107 bytes");
+    p->path = path;
+    return 0;
+}
+
+static int parse(place *p, const char *url, lq_err *err)
+{
+    memset(p, 0, sizeof *p);
+    if (strncmp(url, "http://", 7) == 0) return parse_tcp(p, url, err);
+    if (strncmp(url, "unix:", 5) == 0) return parse_unix(p, url, err);
     if (strncmp(url, "https://", 8) == 0)
-        return refuse(err, url, "TLS is not available in this version");
+        return refuse(err, url, "TLS is not available, expected http://");
     return refuse(err, url, "expected http://HOST:PORT or unix:/PATH");
 }
 
-int lq_sockets_check(const char *url, lq_err *err)
-{
-    listener l = {.fd_count = 0};
-
-    return parse(&l, url, err);
-}
-
-/* ---- TCP
- * ----------------------------------------------------------------------------------
- */
+/* ---- addresses ---------------------------------------------------------- */
 
 static bool is_unix(const listener *l)
 {
     return l->address.ss_family == AF_UNIX;
 }
+
+/* Where the port stands; the same for IPv4 and IPv6. */
+static in_port_t *port_of(listener *l)
+{
+    return l->address.ss_family == AF_INET6
+               ? &((struct sockaddr_in6 *)(void *)&l->address)->sin6_port
+               : &((struct sockaddr_in *)(void *)&l->address)->sin_port;
+}
+
+static void put_url(listener *l, const place *p)
+{
+    if (p->path)
+        snprintf(l->url, sizeof l->url, "unix:%s", p->path);
+    else
+        snprintf(l->url, sizeof l->url, "http://%s%s%s:%d", p->is_v6 ? "[" : "",
+                 p->host, p->is_v6 ? "]" : "", p->port);
+}
+
+static void set_path(listener *l, const char *path)
+{
+    struct sockaddr_un *un = (void *)&l->address;
+    size_t len = strlen(path);
+
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, len + 1);
+    l->address_len =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+}
+
+/* A name that has addresses of both kinds means the IPv4 one: `localhost` is
+ * then the same as 127.0.0.1. */
+static int resolve(listener *l, const place *p, lq_err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = p->is_v6 ? AI_NUMERICHOST : 0};
+    struct addrinfo *found, *at;
+    int code = getaddrinfo(p->host, NULL, &hints, &found);
+
+    if (code != 0)
+        return refuse(err, l->url,
+                      code == EAI_SYSTEM ? strerror(errno)
+                                         : gai_strerror(code));
+    for (at = found; at && at->ai_family != AF_INET;) at = at->ai_next;
+    if (!at) at = found;
+    memcpy(&l->address, at->ai_addr, at->ai_addrlen);
+    l->address_len = at->ai_addrlen;
+    freeaddrinfo(found);
+    *port_of(l) = htons((uint16_t)p->port);
+    return 0;
+}
+
+/* ---- sockets ------------------------------------------------------------ */
 
 static int set_on(int fd, int level, int name)
 {
@@ -176,13 +214,17 @@ static int new_socket(const listener *l)
     if (fd < 0) return -errno;
     if (family == AF_INET6) err = set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
     if (!err && !is_unix(l)) err = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
+    /* Accepted connections inherit it. */
     if (!err && !is_unix(l)) err = set_on(fd, IPPROTO_TCP, TCP_NODELAY);
     if (!err) return fd;
     close(fd);
     return err;
 }
 
-/* Without SO_REUSEPORT the kernel tells when somebody else listens. */
+/* ---- TCP ---------------------------------------------------------------- */
+
+/* Without SO_REUSEPORT the kernel tells when somebody listens. The socket
+ * itself never listens, so no connection is taken by it. */
 static int probe(const listener *l)
 {
     int fd = new_socket(l), err;
@@ -193,28 +235,20 @@ static int probe(const listener *l)
     return err;
 }
 
-static void take_port(listener *l, int fd)
+static int take_port(listener *l, int fd, place *p)
 {
-    char host[64];
-    struct sockaddr_in *in = (void *)&l->address;
-    struct sockaddr_in6 *in6 = (void *)&l->address;
-
     l->address_len = sizeof l->address;
-    getsockname(fd, (struct sockaddr *)&l->address, &l->address_len);
-    if (l->address.ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-        snprintf(l->url, sizeof l->url, "http://[%s]:%d", host,
-                 ntohs(in6->sin6_port));
-    } else {
-        inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-        snprintf(l->url, sizeof l->url, "http://%s:%d", host,
-                 ntohs(in->sin_port));
-    }
+    if (getsockname(fd, (void *)&l->address, &l->address_len) < 0)
+        return -errno;
+    p->port = ntohs(*port_of(l));
+    put_url(l, p);
+    return 0;
 }
 
-static int bind_tcp(listener *l, int count, bool share_port)
+/* The first bind picks where the port is 0, the others take the same. */
+static int bind_tcp(listener *l, place *p, int count, bool share_port)
 {
-    int err = share_port ? 0 : probe(l), fd;
+    int err = share_port || p->port == 0 ? 0 : probe(l), fd;
 
     while (!err && l->fd_count < count) {
         fd = new_socket(l);
@@ -222,35 +256,35 @@ static int bind_tcp(listener *l, int count, bool share_port)
         l->fds[l->fd_count++] = fd;
         err = set_on(fd, SOL_SOCKET, SO_REUSEPORT);
         if (!err) err = bind_fd(l, fd);
-        if (!err && l->fd_count == 1) take_port(l, fd);
+        if (!err && p->port == 0) err = take_port(l, fd, p);
     }
     return err;
 }
 
-/* ---- unix
- * ---------------------------------------------------------------------------------
- */
+/* ---- unix --------------------------------------------------------------- */
 
 static const char *path_of(const listener *l)
 {
     return ((const struct sockaddr_un *)(const void *)&l->address)->sun_path;
 }
 
-/* A socket file that nobody listens on is taken away. */
+/* A socket file that nobody listens on is taken away; any other file stays. */
 static int remove_stale(const listener *l)
 {
     struct stat st;
     int fd, err;
 
-    if (lstat(path_of(l), &st) < 0) return 0;
+    if (lstat(path_of(l), &st) < 0) return errno == ENOENT ? 0 : -errno;
     if (!S_ISSOCK(st.st_mode)) return -EEXIST;
     fd = new_socket(l);
     if (fd < 0) return fd;
     err =
         connect(fd, (const void *)&l->address, l->address_len) < 0 ? errno : 0;
     close(fd);
+    if (err == EACCES || err == EPERM) return -err;
+    if (err == ENOENT) return 0;
     if (err != ECONNREFUSED) return -EADDRINUSE;
-    return unlink(path_of(l)) < 0 ? -errno : 0;
+    return unlink(path_of(l)) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static int bind_unix(listener *l)
@@ -270,29 +304,84 @@ static int bind_unix(listener *l)
     return 0;
 }
 
-static void remove_file(const listener *l)
+/* While our socket is open, no other file can get its inode. */
+static bool has_own_file(const listener *l)
 {
     struct stat st;
 
-    if (!l->has_file || lstat(path_of(l), &st) < 0) return;
-    if (st.st_ino == l->inode && st.st_dev == l->device) unlink(path_of(l));
+    return l->has_file && lstat(path_of(l), &st) == 0 &&
+           st.st_ino == l->inode && st.st_dev == l->device;
 }
 
-/* ---- all of them
- * -----------------------------------------------------------------------------
- */
+/* ---- all of them -------------------------------------------------------- */
 
-static int open_one(lq_sockets *s, const char *url, bool share_port,
-                    lq_err *err)
+static const char *explain(const listener *l, int code, char *buf, size_t cap)
+{
+    bool is_file = l->address.ss_family == AF_UNIX;
+
+    switch (code) {
+    case -EADDRINUSE: return "address already in use";
+    case -EADDRNOTAVAIL: return "this machine has no such address";
+    case -EAFNOSUPPORT: return "this machine has no IPv6";
+    case -EEXIST: return "there is a file that is no socket";
+    case -ESTALE: return "another process took the file away";
+    case -EMFILE: return "too many open files: it takes one for each worker";
+    case -EACCES:
+        return is_file ? "permission denied"
+                       : "permission denied (ports below 1024 need root or "
+                         "CAP_NET_BIND_SERVICE)";
+    default: return lq_strerror(code, buf, cap);
+    }
+}
+
+static int fail(lq_err *err, const listener *l, int code)
+{
+    char buf[96];
+
+    return lq_err_set(err, code, "--listen %.120s: %s", l->url,
+                      explain(l, code, buf, sizeof buf));
+}
+
+/* Whether an earlier listener has the address already: the kernel would not
+ * mind, as these sockets share their port. */
+static bool is_double(const lq_sockets *s, const listener *l)
+{
+    const listener *other = s->listeners;
+
+    for (; other < l; other++)
+        if (other->address_len == l->address_len &&
+            memcmp(&other->address, &l->address, l->address_len) == 0)
+            return true;
+    return false;
+}
+
+static int open_one(lq_sockets *s, const char *url, lq_err *err)
 {
     listener *l = &s->listeners[s->count++];
-    int code = parse(l, url, err);
+    place p;
+    int code = parse(&p, url, err);
 
     if (code < 0) return code;
+    put_url(l, &p);
+    if (p.path)
+        set_path(l, p.path);
+    else
+        code = resolve(l, &p, err);
+    if (code < 0) return code;
+    if ((p.path || p.port) && is_double(s, l))
+        return refuse(err, l->url, "it is given twice");
     l->fds = lq_mem_zalloc((size_t)s->workers * sizeof *l->fds);
-    if (!l->fds) return fail(err, url, -ENOMEM);
-    code = is_unix(l) ? bind_unix(l) : bind_tcp(l, s->workers, share_port);
-    return code < 0 ? fail(err, url, code) : 0;
+    if (!l->fds) return fail(err, l, -ENOMEM);
+    code =
+        p.path ? bind_unix(l) : bind_tcp(l, &p, s->workers, s->is_port_shared);
+    return code < 0 ? fail(err, l, code) : 0;
+}
+
+int lq_sockets_check(const char *url, lq_err *err)
+{
+    place p;
+
+    return parse(&p, url, err);
 }
 
 int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
@@ -304,8 +393,9 @@ int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
 
     if (!s) return lq_err_set(err, -ENOMEM, "not enough memory");
     s->workers = workers;
+    s->is_port_shared = share_port;
     for (i = 0; i < n; i++) {
-        code = open_one(s, urls[i], share_port, err);
+        code = open_one(s, urls[i], err);
         if (code < 0) {
             lq_sockets_close(s);
             return code;
@@ -315,26 +405,37 @@ int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
     return 0;
 }
 
-int lq_sockets_listen(lq_sockets *s, lq_err *err)
+/* Whether the address is still ours alone. Two that are bound and do not
+ * listen yet do not see each other: the first to listen has it. */
+static int check_again(const lq_sockets *s, const listener *l)
 {
-    size_t i;
-    int k;
+    if (is_unix(l)) return has_own_file(l) ? 0 : -ESTALE;
+    return s->is_port_shared ? 0 : probe(l);
+}
 
-    for (i = 0; i < s->count; i++)
-        for (k = 0; k < s->listeners[i].fd_count; k++)
-            if (listen(s->listeners[i].fds[k], BACKLOG) < 0)
-                return fail(err, s->listeners[i].url, -errno);
+static int listen_on(const listener *l)
+{
+    int i;
+
+    for (i = 0; i < l->fd_count; i++)
+        if (listen(l->fds[i], BACKLOG) < 0) return -errno;
     return 0;
 }
 
-void lq_sockets_shut(lq_sockets *s)
+int lq_sockets_listen(lq_sockets *s, lq_err *err)
 {
     size_t i;
-    int k;
+    int code = 0;
 
-    for (i = 0; i < s->count; i++)
-        for (k = 0; k < s->listeners[i].fd_count; k++)
-            shutdown(s->listeners[i].fds[k], SHUT_RDWR);
+    for (i = 0; i < s->count; i++) {
+        code = check_again(s, &s->listeners[i]);
+        if (code < 0) return fail(err, &s->listeners[i], code);
+    }
+    for (i = 0; i < s->count; i++) {
+        code = listen_on(&s->listeners[i]);
+        if (code < 0) return fail(err, &s->listeners[i], code);
+    }
+    return 0;
 }
 
 size_t lq_sockets_count(const lq_sockets *s)
@@ -359,17 +460,28 @@ const char *lq_sockets_url(const lq_sockets *s, size_t i)
     return s->listeners[i].url;
 }
 
+void lq_sockets_shut(lq_sockets *s)
+{
+    size_t i;
+    int k;
+
+    for (i = 0; i < s->count; i++)
+        for (k = 0; k < s->listeners[i].fd_count; k++)
+            shutdown(s->listeners[i].fds[k], SHUT_RDWR);
+}
+
 void lq_sockets_close(lq_sockets *s)
 {
+    listener *l;
     size_t i;
     int k;
 
     if (!s) return;
     for (i = 0; i < s->count; i++) {
-        for (k = 0; k < s->listeners[i].fd_count; k++)
-            close(s->listeners[i].fds[k]);
-        remove_file(&s->listeners[i]);
-        lq_mem_free(s->listeners[i].fds);
+        l = &s->listeners[i];
+        if (has_own_file(l)) unlink(path_of(l));
+        for (k = 0; k < l->fd_count; k++) close(l->fds[k]);
+        lq_mem_free(l->fds);
     }
     lq_mem_free(s);
 }

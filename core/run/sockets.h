@@ -4,6 +4,10 @@
  * connections; for a unix socket one for all. They are bound at once and
  * listen only when told: until then the port refuses connections.
  *
+ * Unless the port is to be shared, nobody else may have it: that is looked at
+ * before binding and once more before listening, as two runtimes that start
+ * side by side see each other only then.
+ *
  * Owns:    the descriptors, and the file of a unix socket.
  * Thread:  main thread; fd, count, is_shared and url are read by workers.
  * Life:    open -> listen -> close.
@@ -16,33 +20,35 @@
 
 typedef struct lq_sockets lq_sockets;
 
-/* Whether `url` can be a listener's, without binding it. LQ_EINVALID. */
-int lq_sockets_check(const char *url, lq_err *err) LQ_MUST_CHECK;
+/* Whether `url` is http://HOST:PORT or unix:/PATH; looks up no name and opens
+ * nothing. Returns 0 or LQ_EINVALID. */
+int lq_sockets_check(const char *url, lq_err *err);
 
-/* Binds every URL (http://HOST:PORT, unix:/PATH). `err` tells which one failed
- * and why. Returns LQ_EINVALID for a URL, else -errno. */
+/* Binds every URL. `err` tells which one failed and why. Returns LQ_EINVALID
+ * for a URL, else -errno; then nothing stays bound. Copies `urls`. */
 int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
                     int workers, bool share_port, lq_err *err) LQ_MUST_CHECK;
 
-/* From now on connections are taken. */
+/* From now on connections are taken. Returns -errno: the caller closes. */
 int lq_sockets_listen(lq_sockets *s, lq_err *err) LQ_MUST_CHECK;
 
-/* Connections are refused again; the descriptors stay open, for other threads
- * may still have them in their poll sets. */
-void lq_sockets_shut(lq_sockets *s);
-
+/* How many listeners there are: one for each URL. */
 size_t lq_sockets_count(const lq_sockets *s);
 
-/* Lends the socket of `listener` for a worker (from 0). */
+/* Lends the socket of `listener` for a worker (both from 0). */
 int lq_sockets_fd(const lq_sockets *s, size_t listener, int worker);
 
 /* Whether all workers have the same socket. */
 bool lq_sockets_is_shared(const lq_sockets *s, size_t listener);
 
-/* As it stands in the ready line, with the real port. */
+/* As it stands in the ready line, with the real port; lent until close. */
 const char *lq_sockets_url(const lq_sockets *s, size_t listener);
 
-/* NULL is allowed. */
+/* Removes the file of a unix socket if it is still ours. NULL is allowed. */
 void lq_sockets_close(lq_sockets *s);
+
+/* Connections are refused again; the descriptors stay open, for other threads
+ * may still have them in their poll sets. */
+void lq_sockets_shut(lq_sockets *s);
 
 #endif
