@@ -114,7 +114,7 @@ static const option_row rows[] = {
             "longest time in which a client takes nothing of\n"
             "an answer"),
     SECONDS("request-timeout", request_timeout, "30",
-            "503 when a handler takes longer; it is cancelled"),
+            "503 when a handler takes longer; it is ended"),
     HEADING(SERVE, "Size limits"),
     {KIND_SIZE, SERVE, 0, "header-limit", "SIZE",
      offsetof(lq_options, header_limit), "32K", "1G",
@@ -267,6 +267,7 @@ typedef struct parse {
     lq_err *err;
     const char *address; /* what -a and -p said */
     const char *port;
+    bool is_short; /* the option was given by its letter */
     bool has_app;
     bool is_over; /* the rest does not count */
 } parse;
@@ -303,15 +304,17 @@ static void put_expected(const option_row *row, char *out, size_t cap)
 static int refuse_value(const parse *p, const option_row *row,
                         const char *value)
 {
-    char expected[96];
+    char expected[96], name[32];
 
     put_expected(row, expected, sizeof expected);
+    snprintf(name, sizeof name, p->is_short ? "-%.1s" : "--%s",
+             p->is_short ? &row->letter : row->name);
     if (!value)
         return lq_err_set(p->err, LQ_EINVALID,
-                          "%s: --%s needs a value: expected %s", name_of(p),
-                          row->name, expected);
-    return lq_err_set(p->err, LQ_EINVALID, "%s: --%s: expected %s, not '%.60s'",
-                      name_of(p), row->name, expected, value);
+                          "%s: %s needs a value: expected %s", name_of(p), name,
+                          expected);
+    return lq_err_set(p->err, LQ_EINVALID, "%s: %s: expected %s, not '%.60s'",
+                      name_of(p), name, expected, value);
 }
 
 static int refuse_option(const parse *p, const char *text)
@@ -457,6 +460,7 @@ static int take(parse *p, int value, const char *text)
     const option_row *row;
 
     if (value == 1) return take_argument(p, optarg);
+    p->is_short = strncmp(text, "--", 2) != 0;
     row = find_row(value == '?' || value == ':' ? optopt : value);
     if (!row || (value == '?' && optopt < FIRST_VALUE))
         return refuse_option(p, text);

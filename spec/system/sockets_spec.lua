@@ -166,6 +166,15 @@ describe("sockets", function()
         assert.are.equal(20, taken)
       end)
 
+      it("refuses connections once shut, with its descriptors still open", function()
+        local s <close> = open(url, 2)
+        assert(s:listen())
+        s:shut()
+
+        all_listen(s, 2, false)
+        assert.are.equal("connection refused", (select(2, connect(port_of(s), host))))
+      end)
+
       it("refuses connections once closed, and can be opened again at once", function()
         local s = open(url, 2)
         assert(s:listen())
@@ -334,6 +343,15 @@ describe("sockets", function()
       client:close()
       s:close()
       assert.is_false(exists())
+    end)
+
+    it("refuses connections once shut", function()
+      local s <close> = open("unix:" .. path)
+      assert(s:listen())
+      s:shut()
+
+      assert.are.equal("connection refused", (select(2, connect(path))))
+      assert.is_true(exists())
     end)
 
     it("replaces the file that a dead server has left", function()
