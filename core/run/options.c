@@ -307,8 +307,10 @@ static int refuse_value(const parse *p, const option_row *row,
     char expected[96], name[32];
 
     put_expected(row, expected, sizeof expected);
-    snprintf(name, sizeof name, p->is_short ? "-%.1s" : "--%s",
-             p->is_short ? &row->letter : row->name);
+    if (p->is_short)
+        snprintf(name, sizeof name, "-%c", row->letter);
+    else
+        snprintf(name, sizeof name, "--%s", row->name);
     if (!value)
         return lq_err_set(p->err, LQ_EINVALID,
                           "%s: %s needs a value: expected %s", name_of(p), name,

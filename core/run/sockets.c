@@ -438,6 +438,16 @@ int lq_sockets_listen(lq_sockets *s, lq_err *err)
     return 0;
 }
 
+void lq_sockets_shut(lq_sockets *s)
+{
+    size_t i;
+    int k;
+
+    for (i = 0; i < s->count; i++)
+        for (k = 0; k < s->listeners[i].fd_count; k++)
+            shutdown(s->listeners[i].fds[k], SHUT_RDWR);
+}
+
 size_t lq_sockets_count(const lq_sockets *s)
 {
     return s->count;
@@ -458,16 +468,6 @@ bool lq_sockets_is_shared(const lq_sockets *s, size_t i)
 const char *lq_sockets_url(const lq_sockets *s, size_t i)
 {
     return s->listeners[i].url;
-}
-
-void lq_sockets_shut(lq_sockets *s)
-{
-    size_t i;
-    int k;
-
-    for (i = 0; i < s->count; i++)
-        for (k = 0; k < s->listeners[i].fd_count; k++)
-            shutdown(s->listeners[i].fds[k], SHUT_RDWR);
 }
 
 void lq_sockets_close(lq_sockets *s)

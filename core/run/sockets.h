@@ -10,7 +10,7 @@
  *
  * Owns:    the descriptors, and the file of a unix socket.
  * Thread:  main thread; fd, count, is_shared and url are read by workers.
- * Life:    open -> listen -> close.
+ * Life:    open -> listen -> shut -> close; close may come at any point.
  * Knows:   base, libc.
  */
 #ifndef LQ_SOCKETS_H
@@ -32,6 +32,10 @@ int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
 /* From now on connections are taken. Returns -errno: the caller closes. */
 int lq_sockets_listen(lq_sockets *s, lq_err *err) LQ_MUST_CHECK;
 
+/* Connections are refused again; the descriptors stay open, for other threads
+ * may still have them in their poll sets. */
+void lq_sockets_shut(lq_sockets *s);
+
 /* How many listeners there are: one for each URL. */
 size_t lq_sockets_count(const lq_sockets *s);
 
@@ -46,9 +50,5 @@ const char *lq_sockets_url(const lq_sockets *s, size_t listener);
 
 /* Removes the file of a unix socket if it is still ours. NULL is allowed. */
 void lq_sockets_close(lq_sockets *s);
-
-/* Connections are refused again; the descriptors stay open, for other threads
- * may still have them in their poll sets. */
-void lq_sockets_shut(lq_sockets *s);
 
 #endif

@@ -296,6 +296,14 @@ static int m_url(lua_State *L)
     return 1;
 }
 
+/* sockets:shut() */
+static int m_shut(lua_State *L)
+{
+    lq_sockets_shut(check_sockets(L));
+    return 0;
+}
+
+/* sockets:close() */
 static int m_close(lua_State *L)
 {
     lq_sockets **box = luaL_checkudata(L, 1, SOCKETS_TYPE);
@@ -362,8 +370,8 @@ static const luaL_Reg functions[] = {
 static const luaL_Reg methods[] = {
     {"close", m_close},   {"count", m_count},
     {"fd", m_fd},         {"is_shared", m_is_shared},
-    {"listen", m_listen}, {"url", m_url},
-    {NULL, NULL},
+    {"listen", m_listen}, {"shut", m_shut},
+    {"url", m_url},       {NULL, NULL},
 };
 
 int luaopen_spec_run(lua_State *L)

@@ -85,7 +85,7 @@ describe("luaqueduct serve", function()
 
   it("refuses a value that is missing or too much, and a second app", function()
     is_usage_error(run("serve", APP, "--workers"), "--workers")
-    is_usage_error(run("serve", APP, "-j"), "--workers")
+    is_usage_error(run("serve", APP, "-j"), "-j")
     is_usage_error(run("serve", APP, "--share-port=yes"), "--share-port")
     is_usage_error(run("serve", APP, "other.lua"), "other.lua")
   end)
