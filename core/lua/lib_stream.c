@@ -73,7 +73,10 @@ void lq_stream_event(lq_conn *c)
 
 static void on_read_cancel(lq_task *t)
 {
-    ((shell *)t->wait)->reader = NULL;
+    shell *s = t->wait;
+
+    s->reader = NULL;
+    if (s->c) s->c->reads_stream = false;
 }
 
 static void on_write_cancel(lq_task *t)
@@ -144,6 +147,7 @@ static int try_read(lua_State *L, shell *s)
     if (s->reader) return luaL_error(L, "another task reads this stream");
     s->reader = t;
     s->c->reads_stream = true;
+    lq_conn_update(s->c);
     if (!lua_isnil(L, 3) && !s->has_timeout) {
         uint64_t now = lq_loop_update(lq_vm_of(L)->cfg.loop);
 
@@ -167,6 +171,7 @@ static int read_k(lua_State *L, int status, lua_KContext ctx)
 
     (void)status;
     s->reader = NULL;
+    if (s->c) s->c->reads_stream = false;
     if (t->wait_err < 0) return lq_push_failure(L, t->wait_err, NULL);
     return try_read(L, s);
 }

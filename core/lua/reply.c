@@ -322,6 +322,8 @@ static int answer_response(lua_State *L, lq_exchange *x)
 
 int lq_reply(lua_State *L, lq_exchange *x)
 {
+    if (x->state != LQ_EXCHANGE_RUNNING)
+        return luaL_error(L, "the answer has begun already");
     switch (lua_type(L, 2)) {
     case LUA_TSTRING:
         answer_bytes(L, x, 200, text_type, string_at(L, 2));

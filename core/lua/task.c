@@ -237,7 +237,9 @@ static void unwind(lq_task *t, bool has_failed)
     } else {
         lua_pushnil(vm->L);
     }
+    vm->unwinding++;
     close_coroutines(t, t->co);
+    vm->unwinding--;
     lua_pop(vm->L, 1);
     vm->current = outer;
     t->is_spent = true;
@@ -286,6 +288,7 @@ static bool resume(lq_task *t, int args)
 
     if (lua_status(t->co) == LUA_YIELD) lua_pop(t->co, 1); /* the mark */
     lq_loop_set_busy(vm->cfg.loop);
+    t->on_cancel = NULL;
     set_state(t, LQ_TASK_RUNNING);
     vm->current = t;
     status = lua_resume(t->co, outer ? outer->co : vm->L, args, &results);
@@ -331,9 +334,20 @@ void lq_task_wake(lq_task *t, int err)
 {
     if (t->state != LQ_TASK_WAITING) return;
     lq_timer_stop(lq_loop_timers(t->vm->cfg.loop), &t->timer);
-    t->on_cancel = NULL;
     t->wait_err = err;
     t->start_args = 0;
+    set_state(t, LQ_TASK_READY);
+    lq_list_remove(&t->link);
+    lq_list_push_back(&t->vm->ready, &t->link);
+    lq_loop_again(t->vm->cfg.loop);
+}
+
+/* Out of a `<close>` of another cancelled task: it has its turn later, so that
+ * a chain of them does not pile up on the C stack. */
+static void cancel_later(lq_task *t)
+{
+    t->is_cancelled = true;
+    if (t->state == LQ_TASK_READY) return;
     set_state(t, LQ_TASK_READY);
     lq_list_remove(&t->link);
     lq_list_push_back(&t->vm->ready, &t->link);
@@ -344,7 +358,12 @@ void lq_task_cancel(lq_task *t)
 {
     switch (t->state) {
     case LQ_TASK_READY:
-    case LQ_TASK_WAITING: cancel_now(t); break;
+    case LQ_TASK_WAITING:
+        if (t->vm->unwinding > 0)
+            cancel_later(t);
+        else
+            cancel_now(t);
+        break;
     case LQ_TASK_RUNNING: t->is_cancelled = true; break;
     case LQ_TASK_IDLE:
     case LQ_TASK_NEW:
@@ -368,7 +387,10 @@ static void run_ready(lq_turn *turn)
     while ((link = lq_list_pop_front(&batch))) {
         t = LQ_CONTAINER_OF(link, lq_task, link);
         lq_list_push_back(&vm->live, &t->link);
-        resume(t, t->start_args);
+        if (t->is_cancelled)
+            cancel_now(t);
+        else
+            resume(t, t->start_args);
     }
 }
 

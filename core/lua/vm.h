@@ -44,6 +44,7 @@ struct lq_vm {
     lq_list idle_tasks; /* recycled, with their coroutines */
     size_t idle_count;
     size_t live_count;
+    int unwinding;   /* `<close>` variables of an ended task run */
     int unyieldable; /* user coroutines that run inside a C function */
     lq_turn turn;
     char warning[512]; /* as far as it has come */

@@ -53,7 +53,8 @@ static bool wants_read(const lq_conn *c)
     if (c->has_eof) return false;
     if (c->state == LQ_CONN_LINGER) return true;
     if (c->state == LQ_CONN_DETACHED)
-        return !c->in || lq_buf_len(c->in) < LQ_NET_HIGH_WATER;
+        return c->reads_stream || !c->in ||
+               lq_buf_len(c->in) < LQ_NET_HIGH_WATER;
     if (x && x->state != LQ_EXCHANGE_HEAD && !x->discards && !x->wants_whole &&
         lq_buf_len(&x->body) >= LQ_NET_HIGH_WATER)
         return false;
@@ -135,6 +136,9 @@ static void leave_exchanges(lq_conn *c)
     lq_list *link;
 
     c->parsing = NULL;
+    /* All of them first: one that ends may end another. */
+    for (link = c->exchanges.next; link != &c->exchanges; link = link->next)
+        LQ_CONTAINER_OF(link, lq_exchange, link)->conn = NULL;
     while ((link = lq_list_pop_front(&c->exchanges)))
         lq_exchange_leave(LQ_CONTAINER_OF(link, lq_exchange, link));
 }

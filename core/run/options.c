@@ -308,7 +308,7 @@ static int refuse_value(const parse *p, const option_row *row,
 
     put_expected(row, expected, sizeof expected);
     if (p->is_short)
-        snprintf(name, sizeof name, "-%c", row->letter);
+        snprintf(name, sizeof name, "-%c, --%s", row->letter, row->name);
     else
         snprintf(name, sizeof name, "--%s", row->name);
     if (!value)

@@ -383,7 +383,7 @@ int lq_supervisor_run(const lq_options *options, const char *lua_path,
                       int ready_fd)
 {
     supervisor s;
-    lq_err err;
+    lq_err err = {0, "the loop could not be made"};
     int code;
 
     init(&s, options, lua_path);

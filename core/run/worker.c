@@ -19,6 +19,8 @@
 #include "net/conn.h"
 #include "net/listener.h"
 
+enum { CLOSE_MS = 1000 }; /* for App:close() behind the drain's deadline */
+
 typedef enum worker_state {
     WORKER_LOADING,  /* load, prepare, entry_point */
     WORKER_PREPARED, /* waits for its orders; or has failed */
@@ -275,6 +277,7 @@ static void on_app_closed(lq_app *app, bool ok)
 
     if (!ok)
         lq_log_printf(&w->log, LQ_LOG_ERROR, "error in close: %s", app->error);
+    if (w->state != WORKER_LEAVING) return; /* cut at the deadline */
     /* Not inside the task that has just ended: it is still to be recycled. */
     if (lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
                        lq_loop_now(&w->loop)) < 0)
@@ -297,10 +300,16 @@ static void on_deadline(lq_timer *timer)
 {
     lq_worker *w = LQ_CONTAINER_OF(timer, lq_worker, deadline);
 
-    if (w->state == WORKER_LEAVING)
+    uint64_t at_ms = lq_loop_now(&w->loop) + CLOSE_MS;
+
+    if (w->state == WORKER_LEAVING) {
         close_all(w);
-    else
-        leave(w);
+        return;
+    }
+    leave(w); /* App:close() has a deadline of its own */
+    if (w->state == WORKER_LEAVING &&
+        lq_timer_start(lq_loop_timers(&w->loop), &w->deadline, at_ms) < 0)
+        close_all(w);
 }
 
 static void drain(lq_worker *w)

@@ -135,7 +135,7 @@ describe("options", function()
         "99999999999999999999", "auto4" } do
         assert.are.equal("serve: --workers: expected auto or a number from 1 to 1024, not '" ..
           bad .. "'", refused("serve", "--workers", bad))
-        assert.matches("^serve: %-j: expected auto", refused("serve", "-j", bad))
+        assert.matches("^serve: %-j, %-%-workers: expected auto", refused("serve", "-j", bad))
         refused("serve", "--workers=" .. bad)
       end
     end)
@@ -143,7 +143,7 @@ describe("options", function()
     it("refuses to stand without a value", function()
       local line = " needs a value: expected auto or a number from 1 to 1024"
 
-      assert.are.equal("serve: -j" .. line, refused("serve", "-j"))
+      assert.are.equal("serve: -j, --workers" .. line, refused("serve", "-j"))
       assert.are.equal("serve: --workers" .. line, refused("serve", "a.lua", "--workers"))
     end)
   end)
@@ -204,8 +204,8 @@ describe("options", function()
       refused("serve", "-a", ("a"):rep(300))
       for _, bad in ipairs { "", "-1", "65536", "http", "80/", "0x50", "1.0",
         "99999999999999999999" } do
-        assert.are.equal("serve: -p: expected a number from 0 to 65535, not '" .. bad .. "'",
-          refused("serve", "-p", bad))
+        assert.are.equal("serve: -p, --port: expected a number from 0 to 65535, not '" ..
+          bad .. "'", refused("serve", "-p", bad))
       end
       assert.are.equal("serve: --port needs a value: expected a number from 0 to 65535",
         refused("serve", "--port"))
