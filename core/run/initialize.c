@@ -15,7 +15,9 @@ enum { SIGNALS = 2 };
 typedef struct run {
     lq_loop loop;
     uv_signal_t signals[SIGNALS];
+    lq_timer deadline; /* --start-timeout */
     bool is_stopped;
+    bool is_late;
     lq_vm vm;
     lq_app app;
     bool is_done;
@@ -29,6 +31,24 @@ static void on_done(lq_app *app, bool ok)
     r->is_done = true;
     r->ok = ok;
     lq_loop_stop(&r->loop);
+}
+
+static void on_deadline(lq_timer *timer)
+{
+    run *r = LQ_CONTAINER_OF(timer, run, deadline);
+
+    r->is_late = true;
+    lq_loop_stop(&r->loop);
+}
+
+/* Returns -ENOMEM. */
+static int start_deadline(run *r, double seconds)
+{
+    lq_timer_init(&r->deadline, on_deadline);
+    if (seconds <= 0) return 0;
+    return lq_timer_start(lq_loop_timers(&r->loop), &r->deadline,
+                          lq_loop_update(&r->loop) +
+                              (uint64_t)(seconds * 1000));
 }
 
 /* TERM and INT give the start up. */
@@ -100,12 +120,14 @@ static void do_step(run *r, const lq_options *o, const char *step, lq_buf *out)
     lq_buf_init(&packed);
     if (lq_app_init(&r->app, &r->vm) < 0) return;
     r->app.data = r;
-    if (pack_options(r, o, &packed) == 0) {
+    if (pack_options(r, o, &packed) == 0 &&
+        start_deadline(r, o->start_timeout) == 0) {
         lq_app_run(&r->app, step, (lq_str){o->app, strlen(o->app)},
                    (lq_str){lq_buf_ptr(&packed), lq_buf_len(&packed)}, on_done);
         if (!r->is_done) lq_loop_run(&r->loop);
     }
     lq_buf_fini(&packed);
+    lq_timer_stop(lq_loop_timers(&r->loop), &r->deadline);
     if (!r->is_done) r->app.on_done = NULL;
     lq_tasks_cancel(&r->vm);
     if (r->ok && lq_buf_append(out, lq_buf_ptr(&r->app.text),
@@ -117,6 +139,7 @@ static int close_run(run *r)
 {
     const char *text = r->app.error ? r->app.error : "not enough memory";
 
+    if (r->is_late) text = "it has not loaded within --start-timeout";
     close_signals(r);
     if (!r->ok && !r->is_stopped)
         fprintf(stderr, "luaqueduct: the app could not start: %s\n", text);
@@ -130,7 +153,7 @@ static int close_run(run *r)
 int lq_initialize(const lq_options *options, const char *lua_path,
                   const lq_log *log, const char *step, lq_buf *out)
 {
-    run r = {.is_done = false};
+    run r = {.deadline = {.index = SIZE_MAX}};
     lq_vm_cfg cfg = {
         .loop = &r.loop,
         .log = log,

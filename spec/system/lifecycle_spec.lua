@@ -189,6 +189,14 @@ describe("a start that fails", function()
       return App]], "--start-timeout", { "--start-timeout", "0.2" })
   end)
 
+  it("ends at the start timeout in initialize, too", function()
+    fails([[local aq = require "luaqueduct"
+      local App = aq.channel()
+      function App.initialize() aq.sleep(100) end
+      function App:entry_point() return aq.router() end
+      return App]], "--start-timeout", { "--start-timeout", "0.2" })
+  end)
+
   it("says that the port is taken", function()
     local first <close> = server.start { source = CHANNEL }
     local res = server.fail { source = CHANNEL, listen = { first.url } }
