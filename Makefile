@@ -46,6 +46,8 @@ RUN_PURE_SRC := $(addprefix core/run/, options.c cpus.c sockets.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
     relief.c supervisor.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
+# Shows the thread sanitizer what libuv hides from it.
+TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)
 
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
@@ -119,7 +121,7 @@ core-so: $(OUT)/spec/core.so
 spec-build: build $(OUT)/spec/core.so $(OUT)/spec/malloc_count.so \
     $(C_TESTS:%=$(OUT)/spec/%_test)
 
-$(OUT)/luaqueduct: $(call obj,$(CORE_SRC)) $(LLHTTP_OBJ)
+$(OUT)/luaqueduct: $(call obj,$(CORE_SRC) $(TSAN_SRC)) $(LLHTTP_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -130,7 +132,7 @@ $(OUT)/spec/core.so: $(call obj,$(SPEC_SO_SRC)) $(LLHTTP_OBJ)
 	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^ $(filter-out -llua%,$(LIBS))
 
 $(OUT)/spec/%_test: $(OUT)/obj/spec/c/%_test.o \
-    $(call obj,$(BASE_SRC) $(LOOP_SRC))
+    $(call obj,$(BASE_SRC) $(LOOP_SRC) $(TSAN_SRC))
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)

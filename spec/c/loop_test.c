@@ -439,6 +439,35 @@ static void test_thread(void)
     CHECK(sigismember(&s.mask, SIGSEGV) == 0);
 }
 
+enum { REUSED_FILES = 16 };
+
+static void open_files(void *arg)
+{
+    _Atomic int *is_closed = arg;
+    FILE *files[REUSED_FILES];
+    int i;
+
+    /* Relaxed: nothing but the kernel orders the close before the opens. */
+    while (!atomic_load_explicit(is_closed, memory_order_relaxed)) usleep(100);
+    for (i = 0; i < REUSED_FILES; i++)
+        CHECK((files[i] = fopen("/dev/null", "r")));
+    for (i = 0; i < REUSED_FILES; i++) fclose(files[i]);
+}
+
+/* The thread sanitizer must see that libuv has closed its descriptors. */
+static void test_descriptors_go_to_another_thread(void)
+{
+    _Atomic int is_closed = 0;
+    lq_thread t;
+    lq_loop loop;
+
+    CHECK(lq_thread_start(&t, "lq:opens", open_files, &is_closed) == 0);
+    CHECK(lq_loop_open(&loop) == 0);
+    CHECK(lq_loop_close(&loop) == 0);
+    atomic_store_explicit(&is_closed, 1, memory_order_relaxed);
+    lq_thread_join(&t);
+}
+
 int main(void)
 {
     test_begin();
@@ -456,5 +485,6 @@ int main(void)
     test_close_tells_what_is_left();
     test_busy_since();
     test_thread();
+    test_descriptors_go_to_another_thread();
     return test_end();
 }
