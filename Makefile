@@ -65,9 +65,15 @@ ifeq ($(origin CC),default)
 CC := $(if $(filter tsan clang,$(VARIANT)),clang,gcc)
 endif
 
+comma := ,
+# The flag, when this compiler for this machine knows it.
+if_known = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo '$(1)')
+
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
     -Wmissing-prototypes -Wvla -Werror
-FLAGS_plain := -O2 -g
+# Link-time optimisation takes an eighth off a request's user time. What gcc
+# does else to clear a hundred bytes (rep stos) takes longer than a loop.
+FLAGS_plain := -O3 -g -flto=auto $(call if_known,-mmemset-strategy=unrolled_loop:256:noalign$(comma)libcall:-1:noalign)
 FLAGS_clang := -O2 -g
 FLAGS_debug := -O0 -g -DLQ_DEBUG
 FLAGS_asan := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer \

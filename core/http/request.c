@@ -5,18 +5,21 @@
 
 /* ---- bytes -------------------------------------------------------------- */
 
-enum { TOKEN = 1, HOST = 2, BOTH = TOKEN | HOST };
+enum { TOKEN = 1, HOST = 2, URL = 4, MORE = URL | HOST, ALL = MORE | TOKEN };
 
-/* What a token and a host's name are made of. */
+/* What a token, a host's name and a target are made of: for a target all that
+ * can be seen but the number sign. */
 static const unsigned char classes[256] = {
-    ['0' ... '9'] = BOTH, ['A' ... 'Z'] = BOTH, ['a' ... 'z'] = BOTH,
-    ['!'] = BOTH,         ['#'] = TOKEN,        ['$'] = BOTH,
-    ['%'] = BOTH,         ['&'] = BOTH,         ['\''] = BOTH,
-    ['('] = HOST,         [')'] = HOST,         ['*'] = BOTH,
-    ['+'] = BOTH,         [','] = HOST,         ['-'] = BOTH,
-    ['.'] = BOTH,         [';'] = HOST,         ['='] = HOST,
-    ['^'] = TOKEN,        ['_'] = BOTH,         ['`'] = TOKEN,
-    ['|'] = TOKEN,        ['~'] = BOTH,
+    ['0' ... '9'] = ALL,  ['A' ... 'Z'] = ALL, ['a' ... 'z'] = ALL,
+    ['!'] = ALL,          ['"'] = URL,         ['#'] = TOKEN,
+    ['$' ... '\''] = ALL, ['('] = MORE,        [')'] = MORE,
+    ['*'] = ALL,          ['+'] = ALL,         [','] = MORE,
+    ['-'] = ALL,          ['.'] = ALL,         ['/'] = URL,
+    [':'] = URL,          [';'] = MORE,        ['<'] = URL,
+    ['='] = MORE,         ['>' ... '@'] = URL, ['[' ... ']'] = URL,
+    ['^'] = URL | TOKEN,  ['_'] = ALL,         ['`'] = URL | TOKEN,
+    ['{'] = URL,          ['|'] = URL | TOKEN, ['}'] = URL,
+    ['~'] = ALL,
 };
 
 static size_t span_of(lq_str s, unsigned char class)
@@ -300,20 +303,6 @@ static int read_fields(findings *f, lq_request *r, const lq_request_head *head,
 
 /* ---- the request line --------------------------------------------------- */
 
-static bool is_clean(lq_str target)
-{
-    size_t i;
-    unsigned bad = 0;
-    unsigned char c;
-
-    for (i = 0; i < target.len; i++) {
-        c = (unsigned char)target.ptr[i];
-        bad |=
-            (unsigned)(c <= ' ') | (unsigned)(c >= 0x7f) | (unsigned)(c == '#');
-    }
-    return !bad;
-}
-
 /* http://authority and https://authority: RFC 9112, 3.2.2. */
 static bool read_authority(lq_request *r)
 {
@@ -341,7 +330,7 @@ static int read_target(findings *f, lq_request *r)
     uint32_t end = r->target + r->target_len;
     const char *mark;
 
-    if (!is_clean(target))
+    if (span_of(target, URL) < target.len)
         return refuse(f, 400, "The target has a byte that belongs in no URL");
     r->path = r->target;
     if (target.ptr[0] == '*') {

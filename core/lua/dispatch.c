@@ -26,7 +26,8 @@ enum {
     UP_HANDLERS = 1, /* { [tag] = function } */
     UP_FINISH,       /* finish(req, hooks, response) -> response */
     UP_FAIL,         /* fail(req, hooks, err) -> response | nil */
-    UP_COUNT = UP_FAIL,
+    UP_METATABLE,    /* of a request */
+    UP_COUNT = UP_METATABLE,
 };
 
 struct lq_dispatch {
@@ -80,8 +81,7 @@ static int after_finish(lua_State *L, int status, lua_KContext ctx)
 static int finish(lua_State *L, lq_exchange *x)
 {
     lua_settop(L, 2);
-    lq_push_request_hooks(L, 1, "on_response");
-    if (lua_isnil(L, 3)) return lq_reply(L, x);
+    if (!lq_push_request_hooks(L, x, 1, "on_response")) return lq_reply(L, x);
     lua_pushvalue(L, lua_upvalueindex(UP_FINISH));
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 3);
@@ -129,7 +129,7 @@ static int run(lua_State *L)
 {
     lq_exchange *x = current_exchange(L);
 
-    lq_push_request(L, x);
+    lq_push_request(L, x, lua_upvalueindex(UP_METATABLE));
     lua_rawgeti(L, lua_upvalueindex(UP_HANDLERS), x->match.route->tag);
     lua_pushvalue(L, 1);
     lua_callk(L, 1, 2, 0, after_handler);
@@ -163,7 +163,7 @@ static int run_failure(lua_State *L)
     }
     lua_pushvalue(L, lua_upvalueindex(UP_FAIL));
     lua_pushvalue(L, 1);
-    lq_push_request_hooks(L, 1, "on_error");
+    if (!lq_push_request_hooks(L, x, 1, "on_error")) lua_pushnil(L);
     lua_pushvalue(L, 2);
     lua_callk(L, 3, 1, 0, after_fail);
     return after_fail(L, LUA_OK, 0);
@@ -391,6 +391,7 @@ static int dispatch_set(lua_State *L)
     lua_getfield(L, 1, "finish");
     luaL_checktype(L, -1, LUA_TFUNCTION);
     lua_getfield(L, 1, "fail");
+    luaL_getmetatable(L, LQ_REQUEST_TYPE);
     make_closures(L, d);
     return 0;
 }

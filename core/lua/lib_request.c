@@ -1,8 +1,9 @@
 /* lib_request.c - see request.h; luaqueduct.core.request.
  *
- * Fields are looked up in one table (upvalue 1 of __index): a function is a
- * method, an integer a field of the enum below. Tables that were made (query,
- * params ...) stand in the user value and are made once.
+ * Fields are looked up in one table (an upvalue of __index): a function is a
+ * method, an integer a field of the enum below. Tables that were made are made
+ * once: `params`, which most handlers ask for, is the second user value, the
+ * others (query, cookies ...) stand in the table that is the first.
  *
  * Owns:    nothing but the shells.
  * Thread:  that of the state.
@@ -47,17 +48,24 @@ enum {
 /* ---- the shell
  * -------------------------------------------------------------------- */
 
+enum { MADE = 1, PARAMS, USER_VALUES = PARAMS };
+
+/* The upvalues of __index. */
+enum { INDEX_FIELDS = 1, INDEX_METATABLE };
+
 typedef struct shell {
     lq_exchange *x; /* NULL: answered */
+    bool has_hooks;
 } shell;
 
-void lq_push_request(lua_State *L, lq_exchange *x)
+void lq_push_request(lua_State *L, lq_exchange *x, int metatable)
 {
-    shell *s = lua_newuserdatauv(L, sizeof *s, 1);
+    shell *s = lua_newuserdatauv(L, sizeof *s, USER_VALUES);
 
-    s->x = x;
+    *s = (shell){.x = x};
     x->shell = s;
-    luaL_setmetatable(L, LQ_REQUEST_TYPE);
+    lua_pushvalue(L, metatable);
+    lua_setmetatable(L, -2);
 }
 
 void lq_shut_request(lq_exchange *x)
@@ -68,32 +76,42 @@ void lq_shut_request(lq_exchange *x)
     x->shell = NULL;
 }
 
-lq_exchange *lq_check_request(lua_State *L, int i)
+static lq_exchange *exchange_of(lua_State *L, const shell *s)
 {
-    shell *s = luaL_checkudata(L, i, LQ_REQUEST_TYPE);
-
-    if (!s->x)
+    if (LQ_UNLIKELY(!s->x))
         luaL_error(L, "this request has been answered: take what is needed "
                       "of it before, a request is not valid any longer");
     return s->x;
+}
+
+lq_exchange *lq_check_request(lua_State *L, int i)
+{
+    return exchange_of(L, luaL_checkudata(L, i, LQ_REQUEST_TYPE));
 }
 
 /* Pushes the table of what was made; makes it when it is not there. */
 static void push_made(lua_State *L, int i)
 {
     i = lua_absindex(L, i);
-    if (lua_getiuservalue(L, i, 1) == LUA_TTABLE) return;
+    if (lua_getiuservalue(L, i, MADE) == LUA_TTABLE) return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 4);
     lua_pushvalue(L, -1);
-    lua_setiuservalue(L, i, 1);
+    lua_setiuservalue(L, i, MADE);
 }
 
-void lq_push_request_hooks(lua_State *L, int i, const char *name)
+bool lq_push_request_hooks(lua_State *L, lq_exchange *x, int i,
+                           const char *name)
 {
-    if (lua_getiuservalue(L, i, 1) != LUA_TTABLE) return; /* nil */
+    const shell *s = x->shell;
+
+    if (LQ_LIKELY(!s || !s->has_hooks)) return false;
+    lua_getiuservalue(L, i, MADE);
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
+    if (!lua_isnil(L, -1)) return true;
+    lua_pop(L, 1);
+    return false;
 }
 
 void lq_request_id(const lq_exchange *x, int worker, char *out, size_t cap)
@@ -371,11 +389,19 @@ static int push_table(lua_State *L, lq_exchange *x, int field)
     case FIELD_CONTEXT: lua_newtable(L); break;
     case FIELD_COOKIES: make_cookies(L, x); break;
     case FIELD_HEADERS: make_headers(L, 1); break;
-    case FIELD_PARAMS: make_params(L, x); break;
     default: make_query(L, x); break;
     }
     lua_pushvalue(L, -1);
     lua_rawseti(L, -3, field);
+    return 1;
+}
+
+static int push_params(lua_State *L, lq_exchange *x)
+{
+    if (lua_getiuservalue(L, 1, PARAMS) != LUA_TNIL) return 1;
+    make_params(L, x);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, PARAMS);
     return 1;
 }
 
@@ -416,6 +442,7 @@ static int push_field(lua_State *L, lq_exchange *x, int field)
     case FIELD_HOST: push_str(L, lq_request_host(r)); return 1;
     case FIELD_ID: return push_id(L, x);
     case FIELD_METHOD: push_str(L, r->method_text); return 1;
+    case FIELD_PARAMS: return push_params(L, x);
     case FIELD_PATH: push_str(L, lq_request_path(r)); return 1;
     case FIELD_REMOTE_ADDRESS: return push_peer(L, x, false);
     case FIELD_REMOTE_PORT: return push_peer(L, x, true);
@@ -426,12 +453,23 @@ static int push_field(lua_State *L, lq_exchange *x, int field)
     }
 }
 
+/* lq_check_request(L, 1) for __index, which knows the metatable. */
+static lq_exchange *check_self(lua_State *L)
+{
+    bool is_request = lua_getmetatable(L, 1) &&
+                      lua_rawequal(L, -1, lua_upvalueindex(INDEX_METATABLE));
+
+    if (LQ_UNLIKELY(!is_request)) return lq_check_request(L, 1);
+    lua_pop(L, 1);
+    return exchange_of(L, lua_touserdata(L, 1));
+}
+
 static int mt_index(lua_State *L)
 {
-    lq_exchange *x = lq_check_request(L, 1);
+    lq_exchange *x = check_self(L);
 
     lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNUMBER) return 1;
+    if (lua_rawget(L, lua_upvalueindex(INDEX_FIELDS)) != LUA_TNUMBER) return 1;
     return push_field(L, x, (int)lua_tointeger(L, -1));
 }
 
@@ -495,6 +533,7 @@ static int add_hook(lua_State *L, const char *name)
     lq_check_request(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     push_made(L, 1);
+    ((shell *)lua_touserdata(L, 1))->has_hooks = true;
     if (lua_getfield(L, -1, name) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_newtable(L);
@@ -815,7 +854,8 @@ int luaopen_luaqueduct_core_request(lua_State *L)
         lua_pushinteger(L, fields[i].field);
         lua_setfield(L, -2, fields[i].name);
     }
-    lua_pushcclosure(L, mt_index, 1);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, mt_index, 2);
     lua_setfield(L, -2, "__index");
     lua_newtable(L);
     return 1;

@@ -12,6 +12,9 @@
 #include "lua/task.h"
 #include "net/conn.h"
 
+#define TEXT_TYPE "text/plain; charset=utf-8"
+#define JSON_TYPE "application/json"
+
 /* ---- encoding a response
  * ------------------------------------------------------- */
 
@@ -30,15 +33,13 @@ static lq_buf *begin(lua_State *L, lq_exchange *x)
     return out;
 }
 
-static void answer_bytes(lua_State *L, lq_exchange *x, int status,
-                         const char *type, lq_str body)
+static void answer_bytes(lua_State *L, lq_exchange *x, int status, lq_str type,
+                         lq_str body)
 {
     lq_buf *out = begin(L, x);
     lq_response_opts opts = lq_exchange_opts(x, (int64_t)body.len);
-    lq_str type_str = {type, strlen(type)};
 
-    check(L,
-          lq_response_plain(out, &x->net->date, status, &opts, type_str, body));
+    check(L, lq_response_plain(out, &x->net->date, status, &opts, type, body));
 }
 
 static lq_str string_at(lua_State *L, int i)
@@ -198,8 +199,6 @@ static void put_whole(lua_State *L, lq_exchange *x, int res, const char *type,
 /* ---- streams
  * --------------------------------------------------------------------- */
 
-static const char text_type[] = "text/plain; charset=utf-8";
-
 static int write_k(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status;
@@ -229,7 +228,7 @@ static void put_stream_head(lua_State *L, lq_exchange *x, int res)
 {
     lq_response_opts opts;
 
-    put_head(L, x, res, -1, text_type, &opts);
+    put_head(L, x, res, -1, TEXT_TYPE, &opts);
     x->is_writing = false;
     lq_exchange_stream(x, opts.minor > 0);
 }
@@ -262,7 +261,7 @@ static int after_stream(lua_State *L, int status, lua_KContext ctx)
     (void)status;
     (void)ctx;
     if (x->state == LQ_EXCHANGE_RUNNING) { /* nothing was written */
-        put_whole(L, x, 2, text_type, LQ_STR(""));
+        put_whole(L, x, 2, TEXT_TYPE, LQ_STR(""));
         return 0;
     }
     out = lq_exchange_out(x);
@@ -277,7 +276,7 @@ static int run_stream(lua_State *L, lq_exchange *x)
     lq_response_opts opts;
 
     if (x->parser.request.method == LQ_HEAD || has_no_body(L, 2)) {
-        put_head(L, x, 2, -1, text_type, &opts);
+        put_head(L, x, 2, -1, TEXT_TYPE, &opts);
         return 0;
     }
     lua_pushvalue(L, 1);
@@ -307,9 +306,9 @@ static int answer_response(lua_State *L, lq_exchange *x)
     switch (lua_getfield(L, 2, "body")) {
     case LUA_TNIL: put_whole(L, x, 2, NULL, LQ_STR("")); return 0;
     case LUA_TNUMBER:
-    case LUA_TSTRING: put_whole(L, x, 2, text_type, string_at(L, -1)); return 0;
+    case LUA_TSTRING: put_whole(L, x, 2, TEXT_TYPE, string_at(L, -1)); return 0;
     case LUA_TTABLE:
-        put_whole(L, x, 2, "application/json", encode_json(L, lua_gettop(L)));
+        put_whole(L, x, 2, JSON_TYPE, encode_json(L, lua_gettop(L)));
         return 0;
     case LUA_TFUNCTION: return run_stream(L, x);
     default:
@@ -326,11 +325,11 @@ int lq_reply(lua_State *L, lq_exchange *x)
         return luaL_error(L, "the answer has begun already");
     switch (lua_type(L, 2)) {
     case LUA_TSTRING:
-        answer_bytes(L, x, 200, text_type, string_at(L, 2));
+        answer_bytes(L, x, 200, LQ_STR(TEXT_TYPE), string_at(L, 2));
         return 0;
     case LUA_TTABLE:
         if (lq_is_response(L, 2)) return answer_response(L, x);
-        answer_bytes(L, x, 200, "application/json", encode_json(L, 2));
+        answer_bytes(L, x, 200, LQ_STR(JSON_TYPE), encode_json(L, 2));
         return 0;
     default:
         return luaL_error(L,

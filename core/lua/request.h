@@ -16,8 +16,9 @@
 
 #define LQ_REQUEST_TYPE "luaqueduct.Request"
 
-/* Pushes the shell of x and enters it in x->shell. */
-void lq_push_request(lua_State *L, lq_exchange *x);
+/* Pushes the shell of x and enters it in x->shell. metatable: the index of the
+ * one that is registered as LQ_REQUEST_TYPE. */
+void lq_push_request(lua_State *L, lq_exchange *x, int metatable);
 
 /* Cuts the shell off its exchange. */
 void lq_shut_request(lq_exchange *x);
@@ -27,8 +28,10 @@ void lq_shut_request(lq_exchange *x);
 lq_exchange *lq_check_request(lua_State *L, int i);
 
 /* Pushes the list of functions that `req:on_response` (or on_error) has
- * collected, or nil. i: the request. name: "on_response" ... */
-void lq_push_request_hooks(lua_State *L, int i, const char *name);
+ * collected; returns false, and pushes nothing, when there are none. i: the
+ * request, that of x. name: "on_response" ... */
+bool lq_push_request_hooks(lua_State *L, lq_exchange *x, int i,
+                           const char *name);
 
 /* The request's id as text. */
 void lq_request_id(const lq_exchange *x, int worker, char *out, size_t cap);
