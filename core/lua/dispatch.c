@@ -103,25 +103,37 @@ static int return_error(lua_State *L, lq_exchange *x)
     return finish(L, x);
 }
 
+/* nil is right only after req:detach(), anything else only without it. */
+static void check_detached(lua_State *L, const lq_exchange *x)
+{
+    bool is_nil = lua_isnil(L, 2);
+
+    if (is_nil && !x->is_detached)
+        luaL_error(L, "the handler returned nothing: it must return a "
+                      "response, or nil only after req:detach()");
+    if (!is_nil && x->is_detached)
+        luaL_error(L,
+                   "the handler returned a %s after req:detach(): "
+                   "the connection is no longer HTTP",
+                   luaL_typename(L, 2));
+}
+
 /* stack: 1 request, 2 and 3 the handler's results */
 static int after_handler(lua_State *L, int status, lua_KContext ctx)
 {
     lq_exchange *x = current_exchange(L);
+    int type = lua_type(L, 2);
 
     (void)status;
     (void)ctx;
-    if (lua_isnil(L, 2)) {
-        if (x->is_detached) return 0;
-        if (!lua_isnil(L, 3)) return return_error(L, x);
-        return luaL_error(L, "the handler returned nothing: it must return a "
-                             "response, or nil only after req:detach()");
+    if (LQ_UNLIKELY(type == LUA_TNIL || x->is_detached)) {
+        if (type == LUA_TNIL && !x->is_detached && !lua_isnil(L, 3))
+            return return_error(L, x);
+        check_detached(L, x);
+        return 0;
     }
-    if (x->is_detached)
-        return luaL_error(L,
-                          "the handler returned a %s after req:detach(): "
-                          "the connection is no longer HTTP",
-                          luaL_typename(L, 2));
-    if (lua_rawequal(L, 1, 2)) set_plain_response(L, 404);
+    if (type == LUA_TUSERDATA && lua_rawequal(L, 1, 2))
+        set_plain_response(L, 404);
     return finish(L, x);
 }
 
