@@ -66,14 +66,21 @@ static void replace_coroutine(lua_State *L)
     lua_pop(L, 2);
 }
 
-/* The runtime's own modules go in front of package.path. */
-static void set_path(lua_State *L, const char *lua_path)
+/* The runtime's own modules go in front of package.path, the C modules of the
+ * tree that it is installed in in front of package.cpath. */
+static void set_paths(lua_State *L, const char *lua_path, const char *lib_path)
 {
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "path");
     lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", lua_path, lua_path,
                     lua_tostring(L, -1));
     lua_setfield(L, -3, "path");
+    if (*lib_path) {
+        lua_getfield(L, -2, "cpath");
+        lua_pushfstring(L, "%s/?.so;%s", lib_path, lua_tostring(L, -1));
+        lua_setfield(L, -4, "cpath");
+        lua_pop(L, 1);
+    }
     lua_pop(L, 2);
 }
 
@@ -91,7 +98,7 @@ static int open_libs(lua_State *L)
     luaL_requiref(L, "luaqueduct.core.stream", luaopen_luaqueduct_core_stream,
                   0);
     lua_pop(L, 2);
-    set_path(L, vm->cfg.lua_path);
+    set_paths(L, vm->cfg.lua_path, vm->cfg.lib_path);
     return 0;
 }
 

@@ -26,7 +26,9 @@ typedef struct lq_vm_cfg {
     const lq_log *log;
     int id; /* of the worker; 0: the state of initialize */
     int workers;
-    const char *lua_path; /* where the runtime's own Lua files stand */
+    /* Folders that `require` looks into before the standard ones. */
+    const char *lua_path; /* the runtime's own Lua files and the tree's rocks */
+    const char *lib_path; /* the tree's C modules; "": none */
     /* os.exit, aq.instance.stop: the thread is to drain and end. */
     void (*on_stop)(lq_vm *);
     void *data;

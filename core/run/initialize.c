@@ -150,7 +150,7 @@ static int close_run(run *r)
     return r->ok ? 0 : LQ_EINVALID;
 }
 
-int lq_initialize(const lq_options *options, const char *lua_path,
+int lq_initialize(const lq_options *options, const lq_paths *paths,
                   const lq_log *log, const char *step, lq_buf *out)
 {
     run r = {.deadline = {.index = SIZE_MAX}};
@@ -158,7 +158,8 @@ int lq_initialize(const lq_options *options, const char *lua_path,
         .loop = &r.loop,
         .log = log,
         .workers = options->workers,
-        .lua_path = lua_path,
+        .lua_path = paths->lua,
+        .lib_path = paths->lib,
     };
 
     if (lq_loop_open(&r.loop) < 0 || open_signals(&r) < 0 ||

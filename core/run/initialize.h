@@ -10,12 +10,13 @@
 #include "base/buf.h"
 #include "log/log.h"
 #include "run/options.h"
+#include "run/paths.h"
 
 /* Loads the app and runs `step` ("initialize": out gets the packed context;
  * "routes": the routing table as text). Waits for it. Returns 0; -EINTR when a
  * signal ended it; another negative code after the reason was printed on
  * standard error. */
-int lq_initialize(const lq_options *options, const char *lua_path,
+int lq_initialize(const lq_options *options, const lq_paths *paths,
                   const lq_log *log, const char *step, lq_buf *out);
 
 #endif

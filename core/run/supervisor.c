@@ -35,7 +35,7 @@ typedef enum state {
 
 typedef struct supervisor {
     const lq_options *options;
-    const char *lua_path;
+    const lq_paths *paths;
     int ready_fd;
     lq_log log;
     lq_loop loop;
@@ -296,7 +296,7 @@ static int start_workers(supervisor *s)
     const lq_options *o = s->options;
     lq_worker_cfg cfg = {
         .options = o,
-        .lua_path = s->lua_path,
+        .paths = s->paths,
         .sockets = s->sockets,
         .spread = s->spread,
         .to_main = &s->mailbox,
@@ -368,10 +368,11 @@ static void free_parts(supervisor *s)
     }
 }
 
-static void init(supervisor *s, const lq_options *options, const char *lua_path)
+static void init(supervisor *s, const lq_options *options,
+                 const lq_paths *paths)
 {
     *s = (supervisor){.options = options,
-                      .lua_path = lua_path,
+                      .paths = paths,
                       .log = {"main", (lq_log_level)options->log_level}};
     lq_buf_init(&s->context);
     lq_timer_init(&s->start_deadline, on_start_deadline);
@@ -379,21 +380,21 @@ static void init(supervisor *s, const lq_options *options, const char *lua_path)
     lq_timer_init(&s->pulse, on_pulse);
 }
 
-int lq_supervisor_run(const lq_options *options, const char *lua_path,
+int lq_supervisor_run(const lq_options *options, const lq_paths *paths,
                       int ready_fd)
 {
     supervisor s;
     lq_err err = {0, "the loop could not be made"};
     int code;
 
-    init(&s, options, lua_path);
+    init(&s, options, paths);
     s.ready_fd = ready_fd;
     if (lq_loop_open(&s.loop) < 0 || open_parts(&s, &err) < 0) {
         fprintf(stderr, "luaqueduct: %s\n", err.text);
         lq_sockets_close(s.sockets);
         return 1;
     }
-    code = lq_initialize(options, lua_path, &s.log, "initialize", &s.context);
+    code = lq_initialize(options, paths, &s.log, "initialize", &s.context);
     if (code < 0)
         stop(&s, code == -EINTR ? 0 : 1, LQ_WORKER_STOP);
     else if (start_workers(&s) < 0)
@@ -403,14 +404,14 @@ int lq_supervisor_run(const lq_options *options, const char *lua_path,
     return s.status;
 }
 
-int lq_supervisor_routes(const lq_options *options, const char *lua_path)
+int lq_supervisor_routes(const lq_options *options, const lq_paths *paths)
 {
     lq_log log = {"routes", (lq_log_level)options->log_level};
     lq_buf text;
     int err;
 
     lq_buf_init(&text);
-    err = lq_initialize(options, lua_path, &log, "routes", &text);
+    err = lq_initialize(options, paths, &log, "routes", &text);
     if (err == 0) fwrite(lq_buf_ptr(&text), 1, lq_buf_len(&text), stdout);
     lq_buf_fini(&text);
     return err < 0 ? 1 : 0;

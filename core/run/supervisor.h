@@ -9,14 +9,15 @@
 #define LQ_SUPERVISOR_H
 
 #include "run/options.h"
+#include "run/paths.h"
 
 /* Serves until it is told to stop. `ready_fd`: where the ready line goes;
- * lua_path: where the runtime's own Lua files stand. Returns the exit status:
+ * paths: where `require` looks, borrowed. Returns the exit status:
  * 0 a graceful stop, 1 the app could not start or a second signal came. */
-int lq_supervisor_run(const lq_options *options, const char *lua_path,
+int lq_supervisor_run(const lq_options *options, const lq_paths *paths,
                       int ready_fd);
 
 /* `luaqueduct routes`: prints the routing table. Returns the exit status. */
-int lq_supervisor_routes(const lq_options *options, const char *lua_path);
+int lq_supervisor_routes(const lq_options *options, const lq_paths *paths);
 
 #endif

@@ -386,7 +386,8 @@ static int open_all(lq_worker *w)
         .log = &w->log,
         .id = w->cfg.id,
         .workers = w->cfg.options->workers,
-        .lua_path = w->cfg.lua_path,
+        .lua_path = w->cfg.paths->lua,
+        .lib_path = w->cfg.paths->lib,
         .on_stop = on_stop,
         .data = w,
     };

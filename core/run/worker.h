@@ -15,6 +15,7 @@
 #include "log/log.h"
 #include "loop/mailbox.h"
 #include "run/options.h"
+#include "run/paths.h"
 #include "run/sockets.h"
 #include "run/spread.h"
 
@@ -46,7 +47,7 @@ typedef struct lq_worker_report {
 typedef struct lq_worker_cfg {
     int id;                    /* 1 ... workers */
     const lq_options *options; /* all borrowed until join */
-    const char *lua_path;
+    const lq_paths *paths;
     lq_sockets *sockets;
     lq_spread *spread;
     lq_str context; /* packed by initialize */

@@ -17,12 +17,16 @@ local function folder_of(script)
   return script:match "^(.*)/[^/]*$" or "."
 end
 
+local function with_front(path, front)
+  return path:sub(1, #front) == front and path or front .. path
+end
+
 --- Puts the folder of the script in front of what `require` searches, once.
 local function look_beside(script)
   local folder = folder_of(script)
-  local front = ("%s/?.lua;%s/?/init.lua;"):format(folder, folder)
 
-  if package.path:sub(1, #front) ~= front then package.path = front .. package.path end
+  package.path = with_front(package.path, ("%s/?.lua;%s/?/init.lua;"):format(folder, folder))
+  package.cpath = with_front(package.cpath, folder .. "/?.so;")
 end
 
 --- Gives the standard library the meanings that it has in a worker.

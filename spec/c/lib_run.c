@@ -1,4 +1,4 @@
-/* lib_run.c - command line, CPUs and listening sockets for the specs.
+/* lib_run.c - command line, CPUs, paths and listening sockets for the specs.
  *
  * An argv stands in memory of its own that is as large as it must be, so that
  * a sanitizer sees every byte read beyond its end.
@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "run/cpus.h"
 #include "run/options.h"
+#include "run/paths.h"
 #include "run/sockets.h"
 
 int luaopen_spec_run(lua_State *L);
@@ -359,12 +360,32 @@ static int run_accept(lua_State *L)
     return 2;
 }
 
+/* ---- paths -------------------------------------------------------------- */
+
+/* paths(program) -> folder of Lua files, folder of C modules or "" | nil, err
+ */
+static int run_paths(lua_State *L)
+{
+    lq_paths paths;
+    lq_err err;
+
+    if (lq_paths_find(&paths, luaL_checkstring(L, 1), &err) < 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, err.text);
+        return 2;
+    }
+    lua_pushstring(L, paths.lua);
+    lua_pushstring(L, paths.lib);
+    return 2;
+}
+
 /* ---- the module --------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
     {"accept", run_accept}, {"check", run_check}, {"cpus", run_cpus},
     {"flags", run_flags},   {"help", run_help},   {"open", run_open},
-    {"parse", run_parse},   {"quota", run_quota}, {NULL, NULL},
+    {"parse", run_parse},   {"paths", run_paths}, {"quota", run_quota},
+    {NULL, NULL},
 };
 
 static const luaL_Reg methods[] = {

@@ -76,7 +76,7 @@ describe("luaqueduct.channel", function()
 end)
 
 describe("luaqueduct.boot", function()
-  local script, path, stock_print = nil, package.path, print
+  local script, path, cpath, stock_print = nil, package.path, package.cpath, print
 
   local function write(text)
     local file = assert(io.open(script, "w"))
@@ -91,7 +91,7 @@ describe("luaqueduct.boot", function()
 
   after_each(function()
     os.remove(script)
-    package.path = path
+    package.path, package.cpath = path, cpath
     rawset(_G, "print", stock_print)
   end)
 
@@ -147,6 +147,7 @@ describe("luaqueduct.boot", function()
     load(("package.loaded.%s = nil return function() end"):format(name))
 
     assert.are.equal(folder .. "/?.lua;" .. folder .. "/?/init.lua;" .. path, package.path)
+    assert.are.equal(folder .. "/?.so;" .. cpath, package.cpath)
   end)
 
   it("sends print to the log", function()
