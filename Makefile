@@ -29,15 +29,17 @@ LLHTTP_INC_DIR := /usr/share/include/llhttp
 
 BASE_SRC := $(addprefix core/base/, err.c mem.c buf.c arena.c utf8.c \
     number.c)
-HTTP_SRC := $(addprefix core/http/, method.c url.c pattern.c syntax.c tree.c route.c \
-    request.c parse.c response.c)
+# What of room `http` matches routes: plain Lua can load it.
+ROUTE_SRC := $(addprefix core/http/, method.c url.c pattern.c syntax.c tree.c \
+    route.c)
+HTTP_SRC := $(ROUTE_SRC) $(addprefix core/http/, request.c parse.c response.c)
 LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
 LOG_SRC := $(addprefix core/log/, log.c)
 NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
     transport.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
-    pack.c error.c lib_json.c lib_pack.c lib_router.c lib_url.c)
+    pack.c error.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c vm.c task.c \
     app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c lib_stream.c \
     lib_log.c lib_instance.c libs.c)
@@ -50,6 +52,8 @@ LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv hides from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)
 
+# luaqueduct.core for plain Lua: no thread, no socket, no loop.
+MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) $(LUA_PURE_SRC)
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
 SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_run.c lib_proc.c)
@@ -101,6 +105,8 @@ BASE_CFLAGS = -std=c11 -fPIC -fno-semantic-interposition -pthread -MMD -MP \
     $(FLAGS_$(VARIANT)) $(CFLAGS)
 BASE_LDFLAGS = -pthread $(FLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm -ldl
+# For what an interpreter loads: lua_* comes from there.
+MODULE_LIBS = $(filter-out -llua%,$(LIBS))
 
 # One short line a step; `make V=1` shows the commands.
 Q := $(if $(V),,@)
@@ -112,9 +118,9 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-##   make               builds build/luaqueduct (-O2)
+##   make               builds build/luaqueduct and luaqueduct.core (-O2)
 .PHONY: all build
-all build: $(OUT)/luaqueduct
+all build: $(OUT)/luaqueduct $(OUT)/lib/luaqueduct/core.so
 
 ##   make debug         builds build/debug: -O0, assertions of every kind
 ##   make asan          builds build/asan: address and undefined sanitizers
@@ -133,11 +139,16 @@ $(OUT)/luaqueduct: $(call obj,$(CORE_SRC) $(TSAN_SRC)) $(LLHTTP_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
 
-# lua_* comes from the interpreter that loads it.
+$(OUT)/lib/luaqueduct/core.so: core/lua/exports.map $(call obj,$(MODULE_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -shared $(BASE_LDFLAGS) -Wl,--as-needed \
+	    -Wl,--version-script=$< -o $@ $(filter %.o,$^) $(MODULE_LIBS)
+
 $(OUT)/spec/core.so: $(call obj,$(SPEC_SO_SRC)) $(LLHTTP_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^ $(filter-out -llua%,$(LIBS))
+	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^ $(MODULE_LIBS)
 
 $(OUT)/spec/%_test: $(OUT)/obj/spec/c/%_test.o \
     $(call obj,$(BASE_SRC) $(LOOP_SRC) $(TSAN_SRC))
@@ -252,12 +263,23 @@ format:
 
 # ---- install ---------------------------------------------------------------
 
-##   make install       copies program and Lua files to $(DESTDIR)$(PREFIX)
+# The program looks for both folders from its own, in this layout; LuaRocks
+# names others, and puts what it finds there into this layout.
+BINDIR = $(PREFIX)/bin
+LUADIR = $(PREFIX)/share/lua/5.4
+LIBDIR = $(PREFIX)/lib/lua/5.4
+
+##   make install       copies program, Lua files and luaqueduct.core to
+##                      $(DESTDIR)$(PREFIX)
 .PHONY: install
 install: build
-	install -D -m 755 $(OUT)/luaqueduct $(DESTDIR)$(PREFIX)/bin/luaqueduct
-	cd lua && find luaqueduct -name '*.lua' -exec install -D -m 644 {} \
-	    $(abspath $(DESTDIR)/$(PREFIX))/share/lua/5.4/{} \;
+	install -D -m 755 $(OUT)/luaqueduct '$(DESTDIR)$(BINDIR)/luaqueduct'
+	install -D -m 755 $(OUT)/lib/luaqueduct/core.so \
+	    '$(DESTDIR)$(LIBDIR)/luaqueduct/core.so'
+	find lua/luaqueduct -name '*.lua' -printf '%P\n' | while read -r file; do \
+	    install -D -m 644 "lua/luaqueduct/$$file" \
+	        '$(DESTDIR)$(LUADIR)/luaqueduct/'"$$file" || exit 1; \
+	done
 
 ##   make deps          installs what a build needs from Debian, if missing
 ##   make test-deps     the same for the tests

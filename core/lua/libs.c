@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 
 static const luaL_Reg modules[] = {
+    {"luaqueduct.core", luaopen_luaqueduct_core},
     {"luaqueduct.core.coroutine", luaopen_luaqueduct_core_coroutine},
     {"luaqueduct.core.dispatch", luaopen_luaqueduct_core_dispatch},
     {"luaqueduct.core.errors", luaopen_luaqueduct_core_errors},

@@ -1,4 +1,5 @@
-/* libs.h - the C modules that Lua sees as luaqueduct.core.*.
+/* libs.h - the C modules that Lua sees as luaqueduct.core and
+ * luaqueduct.core.*.
  *
  * Owns:    nothing.
  * Thread:  that of the state.
@@ -12,6 +13,7 @@
 /* Makes every module below available to `require`; raises without memory. */
 void lq_libs_preload(lua_State *L);
 
+int luaopen_luaqueduct_core(lua_State *L);
 int luaopen_luaqueduct_core_coroutine(lua_State *L);
 int luaopen_luaqueduct_core_dispatch(lua_State *L);
 int luaopen_luaqueduct_core_errors(lua_State *L);

@@ -1,7 +1,10 @@
 --- luaqueduct: what an app sees.
 --
 -- One table with all of it, taken from the modules beside this file, which say
--- what suspends and how it fails.
+-- what suspends and how it fails. In plain Lua what needs no worker works, too.
+
+require "luaqueduct.core" -- its parts are there afterwards, in plain Lua as well
+require("luaqueduct.plain").install()
 
 local channel = require "luaqueduct.channel"
 local core_task = require "luaqueduct.core.task"

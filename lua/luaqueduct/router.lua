@@ -24,6 +24,7 @@ local route_mt = { __index = Route, __name = "luaqueduct.Route" }
 
 ---@class luaqueduct.Router
 ---@field package entries table[] routes, groups and mounts in order of declaration
+---@field package compiled? luaqueduct.Compiled made by `match`
 ---@field package frozen? boolean
 ---@field package is_group boolean stands under a prefix, so that "" is a pattern
 ---@field package links luaqueduct.Handler[]
@@ -36,10 +37,14 @@ local m = {}
 
 -- ---- checks ---------------------------------------------------------------------------------
 
-local function check_open(router)
+local function check_router(router)
   if getmetatable(router) ~= router_mt then
     place.raise("a router is needed: call its methods with a colon, router:get(…)")
   end
+end
+
+local function check_open(router)
+  check_router(router)
   if router.frozen then
     place.raise("the routing table is frozen: declare routes before entry_point returns")
   end
@@ -364,6 +369,25 @@ function m.compile(router)
     compiled.router:fallback(#out.routes + 1)
   end
   return compiled
+end
+
+local STATUS_OF = { bad_path = 400, method = 405, none = 404, options = 204 }
+
+--- What a request would find here, for tests: its handler, links included, and its params. Where
+--- none is found: nil, the status of the answer, and the methods that are allowed (405 and 204).
+--- Freezes the router.
+---@param method string
+---@param path string as it is sent, without the query
+---@return luaqueduct.Handler? handler
+---@return table<string, string>|integer params_or_status
+---@return string[]? allowed
+function Router:match(method, path)
+  check_router(self)
+  self.compiled = self.compiled or m.compile(self)
+
+  local kind, tag, found = self.compiled.router:match(method, path)
+  if kind == "found" then return self.compiled.handlers[tag], found end
+  return nil, STATUS_OF[kind], found
 end
 
 return m

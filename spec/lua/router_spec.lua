@@ -322,6 +322,42 @@ describe("luaqueduct.router", function()
     end)
   end)
 
+  describe("match()", function()
+    it("gives the handler with its links, and the params", function()
+      router:link(mark "first")
+      router:get("/users/:id", function(req) return req.trail[1] .. " " .. req.params.id end)
+
+      local handler, params = router:match("GET", "/users/a%20b")
+
+      assert.are.same({ id = "a b" }, params)
+      assert.are.equal("first a b", handler { params = params, trail = {} })
+    end)
+
+    it("gives the status where there is no handler, and what is allowed", function()
+      router:get("/x", pass)
+
+      assert.are.same({ n = 3, nil, 404 }, table.pack(router:match("GET", "/y")))
+      local handler, status, allowed = router:match("POST", "/x")
+      assert.is_nil(handler)
+      assert.are.equal(405, status)
+      assert.are.same({ "GET", "HEAD", "OPTIONS" }, allowed)
+      assert.are.equal(204, select(2, router:match("OPTIONS", "/x")))
+      assert.are.equal(400, select(2, router:match("GET", "/%zz")))
+    end)
+
+    it("finds the fallback", function()
+      router:fallback(answer "elsewhere")
+
+      assert.are.equal("elsewhere", (router:match("GET", "/x"))())
+    end)
+
+    it("freezes the router", function()
+      router:match("GET", "/x")
+
+      assert.matches("frozen", error_of(router.get, router, "/x", pass))
+    end)
+  end)
+
   it("tells a dot from a colon", function()
     assert.matches("call its methods with a colon", error_of(function() router.get("/x", pass) end))
   end)

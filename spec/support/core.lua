@@ -14,6 +14,8 @@ local build = absolute(os.getenv "LQ_BUILD" or "build")
 local object = absolute(os.getenv "LQ_CORE" or build .. "/spec/core.so")
 
 local modules = {
+  "luaqueduct.core",
+  "luaqueduct.core.errors",
   "luaqueduct.core.json",
   "luaqueduct.core.pack",
   "luaqueduct.core.router",
