@@ -18,7 +18,7 @@ JSON_LIB := yajl
 BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
     lib$(JSON_LIB)-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
 TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
-    lua-socket lua5.4 strace
+    lua-socket lua5.4 luarocks strace
 
 # llhttp: the system's library where there is one, else its C sources.
 SYSTEM_LLHTTP := $(shell pkg-config --exists libllhttp 2>/dev/null && echo yes)
@@ -98,11 +98,13 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $$(patsubst -I%,-isystem %,$$(shell \
 PKG_LIBS = $(eval PKG_LIBS := $$(shell \
     pkg-config --libs $$(PACKAGES)))$(PKG_LIBS)
 
+# What LuaRocks is told to compile with, but for what it says by itself.
+ROCK_CFLAGS =
 # -fPIC: the objects of the program are those of the specs' shared object.
 BASE_CFLAGS = -std=c11 -fPIC -fno-semantic-interposition -pthread -MMD -MP \
     -D_GNU_SOURCE -Icore $(PKG_CFLAGS) \
     $(if $(SYSTEM_LLHTTP),,-isystem $(LLHTTP_INC_DIR)) \
-    $(FLAGS_$(VARIANT)) $(CFLAGS)
+    $(FLAGS_$(VARIANT)) $(CFLAGS) $(filter-out -O% -fPIC,$(ROCK_CFLAGS))
 BASE_LDFLAGS = -pthread $(FLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS = $(PKG_LIBS) -lm -ldl
 # For what an interpreter loads: lua_* comes from there.
