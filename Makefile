@@ -41,8 +41,8 @@ NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c vm.c task.c \
-    app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c lib_stream.c \
-    lib_log.c lib_instance.c libs.c)
+    app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c headers.c \
+    pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, options.c cpus.c sockets.c \
     paths.c)

@@ -33,6 +33,10 @@ lq_exchange *lq_check_request(lua_State *L, int i);
 bool lq_push_request_hooks(lua_State *L, lq_exchange *x, int i,
                            const char *name);
 
+/* Pushes the table of what was made of the request at index i; makes it when
+ * it is not there. */
+void lq_push_request_made(lua_State *L, int i);
+
 /* The request's id as text. */
 void lq_request_id(const lq_exchange *x, int worker, char *out, size_t cap);
 
