@@ -75,6 +75,12 @@ int lq_parser_feed(lq_parser *p, const char *data, size_t len,
  * is not there. Views taken before are void. Returns -ENOMEM. */
 int lq_parser_keep(lq_parser *p) LQ_MUST_CHECK;
 
+/* What every further feed returns: 0, or -(HTTP status) after an error. */
+static inline int lq_parser_error(const lq_parser *p)
+{
+    return p->error;
+}
+
 /* After an error: one sentence for the log; lends a constant. */
 const char *lq_parser_why(const lq_parser *p);
 

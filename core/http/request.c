@@ -8,17 +8,19 @@
 enum { TOKEN = 1, HOST = 2, URL = 4, MORE = URL | HOST, ALL = MORE | TOKEN };
 
 /* What a token, a host's name and a target are made of: for a target all that
- * can be seen but the number sign. */
+ * can be seen but the number sign; for a host a % only in front of two
+ * hexadecimal digits, so not here. */
 static const unsigned char classes[256] = {
-    ['0' ... '9'] = ALL,  ['A' ... 'Z'] = ALL, ['a' ... 'z'] = ALL,
-    ['!'] = ALL,          ['"'] = URL,         ['#'] = TOKEN,
-    ['$' ... '\''] = ALL, ['('] = MORE,        [')'] = MORE,
-    ['*'] = ALL,          ['+'] = ALL,         [','] = MORE,
-    ['-'] = ALL,          ['.'] = ALL,         ['/'] = URL,
-    [':'] = URL,          [';'] = MORE,        ['<'] = URL,
-    ['='] = MORE,         ['>' ... '@'] = URL, ['[' ... ']'] = URL,
-    ['^'] = URL | TOKEN,  ['_'] = ALL,         ['`'] = URL | TOKEN,
-    ['{'] = URL,          ['|'] = URL | TOKEN, ['}'] = URL,
+    ['0' ... '9'] = ALL, ['A' ... 'Z'] = ALL, ['a' ... 'z'] = ALL,
+    ['!'] = ALL,         ['"'] = URL,         ['#'] = TOKEN,
+    ['$'] = ALL,         ['%'] = URL | TOKEN, ['&'] = ALL,
+    ['\''] = ALL,        ['('] = MORE,        [')'] = MORE,
+    ['*'] = ALL,         ['+'] = ALL,         [','] = MORE,
+    ['-'] = ALL,         ['.'] = ALL,         ['/'] = URL,
+    [':'] = URL,         [';'] = MORE,        ['<'] = URL,
+    ['='] = MORE,        ['>' ... '@'] = URL, ['[' ... ']'] = URL,
+    ['^'] = URL | TOKEN, ['_'] = ALL,         ['`'] = URL | TOKEN,
+    ['{'] = URL,         ['|'] = URL | TOKEN, ['}'] = URL,
     ['~'] = ALL,
 };
 
@@ -73,20 +75,50 @@ static bool next_member(lq_str *rest, lq_str *member)
     return true;
 }
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* How many bytes of `s` are an address in brackets: RFC 3986, 3.2.2. */
+static size_t literal_len(lq_str s)
+{
+    const char *close = memchr(s.ptr, ']', s.len);
+    size_t i = 1, end = close ? (size_t)(close - s.ptr) : 0;
+
+    if (end < 2) return 0;
+    if ((s.ptr[1] | 0x20) == 'v') {
+        for (i = 2; i < end && is_hex(s.ptr[i]); i++) continue;
+        if (i == 2 || s.ptr[i] != '.' || i + 1 == end) return 0;
+        for (i++; i < end; i++)
+            if (s.ptr[i] != ':' && !(classes[(unsigned char)s.ptr[i]] & HOST))
+                return 0;
+    }
+    for (; i < end; i++)
+        if (s.ptr[i] != ':' && s.ptr[i] != '.' && !is_hex(s.ptr[i])) return 0;
+    return end + 1;
+}
+
+/* How many bytes of `s` are a name or an IPv4 address. */
+static size_t name_len(lq_str s)
+{
+    size_t i = span_of(s, HOST);
+
+    while (i + 2 < s.len && s.ptr[i] == '%' && is_hex(s.ptr[i + 1]) &&
+           is_hex(s.ptr[i + 2])) {
+        i += 3;
+        i += span_of((lq_str){s.ptr + i, s.len - i}, HOST);
+    }
+    return i;
+}
+
 /* host [":" port], where the host may be empty. */
 static bool is_authority(lq_str s)
 {
-    const char *close;
-    size_t i = span_of(s, HOST);
+    bool is_literal = s.len && s.ptr[0] == '[';
+    size_t i = is_literal ? literal_len(s) : name_len(s);
 
-    if (s.len && s.ptr[0] == '[') {
-        close = memchr(s.ptr, ']', s.len);
-        if (!close) return false;
-        for (i = 1; s.ptr + i < close; i++)
-            if (s.ptr[i] != ':' && !span_of((lq_str){s.ptr + i, 1}, HOST))
-                return false;
-        i++;
-    }
+    if (is_literal && i == 0) return false;
     if (i == s.len) return true;
     if (s.ptr[i++] != ':') return false;
     for (; i < s.len; i++)
@@ -204,9 +236,13 @@ static int read_host(findings *f, lq_str value)
 
 static int read_expect(findings *f, lq_str value)
 {
-    if (!is_member(value, LQ_STR("100-continue")))
-        return refuse(f, 417, "Expect asks for the unknown");
-    f->expects = true;
+    lq_str member;
+
+    while (next_member(&value, &member)) {
+        if (!is_member(member, LQ_STR("100-continue")))
+            return refuse(f, 417, "Expect asks for the unknown");
+        f->expects = true;
+    }
     return 0;
 }
 

@@ -166,11 +166,14 @@ void lq_date_write(char out[LQ_DATE_LEN], int64_t second)
     put_two(out + 23, t.tm_sec);
 }
 
+/* With the line end of the status line in front. */
+#define SERVER_LINE "\r\nServer: luaqueduct"
+
 void lq_date_set(lq_date *d, int64_t second)
 {
     char *at = d->block;
 
-    at = PUT(at, "\r\nServer: luaqueduct\r\nDate: ");
+    at = PUT(at, SERVER_LINE "\r\nDate: ");
     lq_date_write(at, second);
     at = PUT(at + LQ_DATE_LEN, "\r\n");
     d->second = second;
@@ -236,6 +239,18 @@ int lq_response_begin(lq_buf *out, lq_date *date, int status)
     if (err < 0) return err;
     set_end(out, put_begin(free_room(out), date, status));
     return 0;
+}
+
+void lq_response_drop_server(lq_buf *out, size_t mark)
+{
+    const size_t len = sizeof SERVER_LINE - 1;
+    char *head = out->data + out->head + mark, *end = out->data + out->tail;
+    char *line = memchr(head, '\r', (size_t)(end - head));
+
+    if (!line || (size_t)(end - line) < len) return;
+    if (memcmp(line, SERVER_LINE, len) != 0) return;
+    memmove(line, line + len, (size_t)(end - line) - len);
+    out->tail -= len;
 }
 
 /* RFC 9110, 5.5: visible characters, space, HTAB and what is not ASCII. */

@@ -42,6 +42,10 @@ void lq_date_set(lq_date *d, int64_t second);
 /* Status line, Server and Date. Returns -ENOMEM. */
 int lq_response_begin(lq_buf *out, lq_date *date, int status) LQ_MUST_CHECK;
 
+/* Takes the field Server back out of the answer whose head, written so far,
+ * begins `mark` bytes behind the front of `out`: the app names its own. */
+void lq_response_drop_server(lq_buf *out, size_t mark);
+
 /* One field. Returns LQ_EINVALID, and writes nothing, when the name is no
  * token or the value has a control byte other than HTAB; -ENOMEM. */
 int lq_response_field(lq_buf *out, lq_str name, lq_str value) LQ_MUST_CHECK;

@@ -62,7 +62,8 @@ static int failure_status(const lq_exchange *x)
 {
     switch (x->body_error) {
     case 0: return 500;
-    case LQ_ETOOLARGE: return 413;
+    case LQ_ETOOLARGE: /* or its trailers and extensions: the parser's */
+        return lq_parser_error(&x->parser) ? -lq_parser_error(&x->parser) : 413;
     case LQ_ETIMEOUT: return 408;
     default: return 400;
     }

@@ -5,6 +5,7 @@
 
 local name = package.searchpath("spec_http", package.cpath) and "spec_http" or "spec.http"
 local http = require(name)
+local refusals = require "spec.support.refusals"
 
 --- One table for a message: what came in which order, the body in one piece,
 -- and the request as it stands at the end, when all input is gone.
@@ -200,85 +201,7 @@ describe("lq_parser_feed()", function()
   end)
 
   describe("refusals", function()
-    local cases = {
-      ["a method that nobody knows"] = { 501, "BREW / HTTP/1.1\r\nHost: a\r\n\r\n" },
-      ["a method in small letters"] = { 501, "get / HTTP/1.1\r\nHost: a\r\n\r\n" },
-      ["a method that begins like a known one"] = { 501, "GETS / HTTP/1.1\r\nHost: a\r\n\r\n" },
-      ["a method without end"] = { 501, ("A"):rep(70) },
-      ["a method of RTSP"] = { 501, "DESCRIBE / HTTP/1.1\r\nHost: a\r\n\r\n" },
-      ["CONNECT"] = { 501, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n" },
-      ["a method that is no token"] = { 400, "G@T / HTTP/1.1\r\nHost: a\r\n\r\n" },
-      ["a method without a target"] = { 400, "BREW\r\n\r\n" },
-      ["a TLS greeting"] = { 400, "\22\3\1\2\0\1\0\1\252\3\3" },
-      ["RTSP"] = { 400, "DESCRIBE / RTSP/1.0\r\n\r\n" },
-      ["HTTP/0.9 by name"] = { 505, "GET / HTTP/0.9\r\nHost: a\r\n\r\n" },
-      ["HTTP/0.9 by its form"] = { 505, "GET /\r\n\r\n" },
-      ["HTTP/1.2"] = { 505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n" },
-      ["HTTP/2.0"] = { 505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n" },
-      ["the preface of HTTP/2"] = { 505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" },
-      ["a version that is none"] = { 400, "GET / HTTP/1.x\r\nHost: a\r\n\r\n" },
-      ["another protocol's name"] = { 400, "GET / HTTQ/1.1\r\nHost: a\r\n\r\n" },
-      ["two spaces behind the method"] = { 400, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n" },
-      ["two spaces behind the target"] = { 400, "GET /  HTTP/1.1\r\nHost: a\r\n\r\n" },
-      ["a space behind the version"] = { 400, "GET / HTTP/1.1 \r\nHost: a\r\n\r\n" },
-      ["a request line that ends with LF"] = { 400, "GET / HTTP/1.1\nHost: a\r\n\r\n" },
-      ["a field line that ends with LF"] = { 400, request "A: b\n" },
-      ["a CR alone in a value"] = { 400, request "A: b\rc\r\n" },
-      ["a CR alone in front of a value"] = { 400, request "A:\rbc\r\n" },
-      ["a NUL in a value"] = { 400, request "A: b\0c\r\n" },
-      ["a control byte in a value"] = { 400, request "A: b\1c\r\n" },
-      ["a value that goes on in the next line"] = { 400, request "A: b\r\n c\r\n" },
-      ["a value that begins in the next line"] = { 400, request "A:\r\n\tb\r\n" },
-      ["a next line of white space"] = { 400, request "A: b\r\n \r\n" },
-      ["a first line with white space in front"] = { 400, "GET / HTTP/1.1\r\n A: b\r\n\r\n" },
-      ["white space in a name"] = { 400, request "A B: c\r\n" },
-      ["white space in front of the colon"] = { 400, request "A : b\r\n" },
-      ["an empty name"] = { 400, request ": b\r\n" },
-      ["a line without a colon"] = { 400, request "Abc\r\n" },
-      ["a name that is no token"] = { 400, request "A(b): c\r\n" },
-      ["an empty line that ends with anything"] = { 400, "GET / HTTP/1.1\r\nHost: a\r\n\rX" },
-      ["a request without Host"] = { 400, "GET / HTTP/1.1\r\n\r\n" },
-      ["two Host fields"] = { 400, request "Host: a\r\n" },
-      ["two lengths"] = { 400, request("Content-Length: 1\r\nContent-Length: 1\r\n", "a") },
-      ["a list of lengths"] = { 400, request("Content-Length: 1, 1\r\n", "a") },
-      ["a length with a sign"] = { 400, request("Content-Length: +1\r\n", "a") },
-      ["a negative length"] = { 400, request "Content-Length: -1\r\n" },
-      ["a hexadecimal length"] = { 400, request("Content-Length: 0x1\r\n", "a") },
-      ["an empty length"] = { 400, request "Content-Length:\r\n" },
-      ["a length beyond 63 bits"] = { 400, request "Content-Length: 9223372036854775808\r\n" },
-      ["a length beyond 64 bits"] = { 400, request "Content-Length: 18446744073709551617\r\n" },
-      ["chunks and a length"] = { 400,
-        request("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "0\r\n\r\n") },
-      ["a length and chunks"] = { 400,
-        request("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n") },
-      ["chunks in HTTP/1.0"] = { 400,
-        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" },
-      ["a coding that is not known"] = { 501, request "Transfer-Encoding: gzip, chunked\r\n" },
-      ["a coding without chunks"] = { 400, request "Transfer-Encoding: gzip\r\n" },
-      ["a coding behind the chunks"] = { 400, request "Transfer-Encoding: chunked, gzip\r\n" },
-      ["chunks in chunks"] = { 400, request "Transfer-Encoding: chunked, chunked\r\n" },
-      ["chunks named twice"] = { 400, request(("Transfer-Encoding: chunked\r\n"):rep(2)) },
-      ["a coding like chunks"] = { 400, request "Transfer-Encoding: xchunked\r\n" },
-      ["an expectation that is not known"] = { 417, request "Expect: tea\r\n" },
-      ["a chunk without a size"] = { 400, chunked "\r\nabc\r\n" },
-      ["a chunk's size that is no number"] = { 400, chunked "x\r\nabc\r\n" },
-      ["a chunk's size in C's form"] = { 400, chunked "0x3\r\nabc\r\n" },
-      ["a chunk's size with a sign"] = { 400, chunked "-3\r\nabc\r\n" },
-      ["a chunk's size with white space"] = { 400, chunked "3 \r\nabc\r\n" },
-      ["a chunk's size that ends with LF"] = { 400, chunked "3\nabc\r\n" },
-      ["a chunk's size that ends with CR alone"] = { 400, chunked "3\rXabc\r\n" },
-      ["a chunk's size beyond 63 bits"] = { 400, chunked "8000000000000000\r\n" },
-      ["a chunk's size with too many digits"] = { 400, chunked(("0"):rep(17) .. "\r\n") },
-      ["a chunk longer than its size"] = { 400, chunked "3\r\nabcd\r\n0\r\n\r\n" },
-      ["data that ends with LF"] = { 400, chunked "3\r\nabc\n0\r\n\r\n" },
-      ["data that ends with anything"] = { 400, chunked "3\r\nabcXX0\r\n\r\n" },
-      ["a control byte in an extension"] = { 400, chunked "3;a\nb\r\nabc\r\n0\r\n\r\n" },
-      ["a trailer that is no field"] = { 400, chunked "0\r\nGET / HTTP/1.1\r\n\r\n" },
-      ["a trailer that goes on in the next line"] = { 400, chunked "0\r\nA: b\r\n c\r\n\r\n" },
-      ["an end that is no CR LF"] = { 400, chunked "0\r\n\rX" },
-    }
-
-    for what, case in pairs(cases) do
+    for what, case in pairs(refusals) do
       it(("answers %d to %s"):format(case[1], what), function()
         local got = read(case[2])
 

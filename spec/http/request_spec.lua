@@ -126,7 +126,8 @@ describe("lq_request_read()", function()
 
   describe("host", function()
     it("is taken as sent", function()
-      for _, host in ipairs { "a", "A.b-c_d:8080", "127.0.0.1", "[::1]", "[::1]:80", "a:", "" } do
+      for _, host in ipairs { "a", "A.b-c_d:8080", "127.0.0.1", "[::1]", "[::1]:80", "a:", "",
+        "%41b", "a%2d.b%7E:1", "[v1.a:b]", "[::ffff:1.2.3.4]" } do
         local got = read(("GET / HTTP/1.1\r\nHost: %s\r\n\r\n"):format(host))
 
         assert.are.equal(host, got.host)
@@ -134,7 +135,8 @@ describe("lq_request_read()", function()
     end)
 
     it("is refused when it is none", function()
-      for _, host in ipairs { "a b", "a/b", "u@a", "a:b", "a:1:2", "[::1", "[::1]x", "\195\169" } do
+      for _, host in ipairs { "a b", "a/b", "u@a", "a:b", "a:1:2", "[::1", "[::1]x", "\195\169",
+        "[]", "[g]", "[v.a]", "[v1]", "[v1.]", "[v1.a%20]", "%", "a%4", "%zz", "a%4g" } do
         assert.are.equal(400, read(("GET / HTTP/1.1\r\nHost: %s\r\n\r\n"):format(host)).status)
       end
     end)
@@ -202,6 +204,11 @@ describe("lq_request_read()", function()
     it("is told when a body follows", function()
       assert.is_true(expects "Expect: 100-Continue\r\nContent-Length: 1\r\n")
       assert.is_true(expects "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n")
+    end)
+
+    it("may be named more than once, or be an empty list", function()
+      assert.is_true(expects "Expect: 100-continue, 100-continue\r\nContent-Length: 1\r\n")
+      assert.is_false(expects "Expect: ,\r\nContent-Length: 1\r\n")
     end)
 
     it("is not told without a body, nor in HTTP/1.0", function()
