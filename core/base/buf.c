@@ -31,7 +31,7 @@ int lq_buf_grow(lq_buf *b, size_t len)
     char *data;
 
     if (len > SIZE_MAX / 4 || used > SIZE_MAX / 4) return -ENOMEM;
-    if (b->head >= b->cap / 2 && b->cap - used >= len && b->data) {
+    if (b->head >= b->cap / 4 && b->cap - used >= len && b->data) {
         move_to_front(b);
         return 0;
     }

@@ -116,8 +116,9 @@ static void put_fields(lua_State *L, lq_buf *out, lq_str name)
     lua_pop(L, 1);
 }
 
-/* All of the headers table at i. Returns whether one is Content-Type. */
-static bool put_headers(lua_State *L, lq_buf *out, int i)
+/* All of the headers table at i; the answer begins at `mark`. Returns whether
+ * one is Content-Type. */
+static bool put_headers(lua_State *L, lq_buf *out, size_t mark, int i)
 {
     bool has_type = false;
     lq_str name;
@@ -131,6 +132,8 @@ static bool put_headers(lua_State *L, lq_buf *out, int i)
                        luaL_typename(L, -2));
         name = string_at(L, -2);
         if (lq_str_equal_nocase(name, LQ_STR("content-type"))) has_type = true;
+        if (lq_str_equal_nocase(name, LQ_STR("server")))
+            lq_response_drop_server(out, mark);
         put_fields(L, out, name);
     }
     return has_type;
@@ -161,7 +164,7 @@ static lq_buf *put_head(lua_State *L, lq_exchange *x, int res, int64_t length,
     status = check_status(L, -1);
     check(L, lq_response_begin(out, &x->net->date, status));
     lua_getfield(L, res, "headers");
-    has_type = put_headers(L, out, top + 2);
+    has_type = put_headers(L, out, x->mark, top + 2);
     if (type && !has_type)
         check(L, lq_response_field(out, LQ_STR("Content-Type"),
                                    (lq_str){type, strlen(type)}));
@@ -171,6 +174,7 @@ static lq_buf *put_head(lua_State *L, lq_exchange *x, int res, int64_t length,
     return out;
 }
 
+/* RFC 9110, 15.3.5, 15.3.6 and 15.4.5; a 205 says that its length is 0. */
 static bool has_no_body(lua_State *L, int res)
 {
     int status;
@@ -178,7 +182,7 @@ static bool has_no_body(lua_State *L, int res)
     lua_getfield(L, res, "status");
     status = check_status(L, -1);
     lua_pop(L, 1);
-    return status == 204 || status == 304;
+    return status == 204 || status == 205 || status == 304;
 }
 
 static void put_whole(lua_State *L, lq_exchange *x, int res, const char *type,
@@ -233,24 +237,53 @@ static void put_stream_head(lua_State *L, lq_exchange *x, int res)
     lq_exchange_stream(x, opts.minor > 0);
 }
 
-/* write(bytes) -> true | nil, err. Upvalues: request, response. */
+/* Waits until the client has taken what stands in front. */
+static int wait_for_drain(lua_State *L, lq_exchange *x, lua_KFunction k)
+{
+    lq_task *t = lq_task_check_wait(L);
+
+    x->waits_drain = true;
+    return lq_task_wait(L, t, on_write_cancel, x, k);
+}
+
+/* Whether the task may and must wait before the next byte. */
+static bool is_full(lua_State *L, const lq_exchange *x)
+{
+    return lq_exchange_is_full(x) && lq_task_check(L)->owner == x;
+}
+
+static int write_chunk(lua_State *L, lq_exchange *x)
+{
+    put_chunk(L, x, string_at(L, 1));
+    return is_full(L, x) ? wait_for_drain(L, x, write_k)
+                         : write_k(L, LUA_OK, 0);
+}
+
+static int write_chunk_k(lua_State *L, int status, lua_KContext ctx)
+{
+    lq_exchange *x = lq_check_request(L, lua_upvalueindex(1));
+
+    (void)status;
+    (void)ctx;
+    if (!x->conn) return lq_push_failure(L, LQ_ECLOSED, NULL);
+    return write_chunk(L, x);
+}
+
+/* write(bytes) -> true | nil, err. Upvalues: request, response. A stream whose
+ * turn has not come is held back when enough waits in front of it. */
 static int stream_write(lua_State *L)
 {
     lq_exchange *x = lq_check_request(L, lua_upvalueindex(1));
-    lq_str chunk;
-    lq_task *t = lq_task_check(L);
+    size_t len;
 
-    chunk.ptr = luaL_checklstring(L, 1, &chunk.len);
+    lq_task_check(L);
+    luaL_checklstring(L, 1, &len);
     if (!x->conn) return lq_push_failure(L, LQ_ECLOSED, NULL);
-    if (chunk.len == 0) return write_k(L, LUA_OK, 0);
+    if (len == 0) return write_k(L, LUA_OK, 0);
     if (x->state == LQ_EXCHANGE_RUNNING)
         put_stream_head(L, x, lua_upvalueindex(2));
-    put_chunk(L, x, chunk);
-    if (lq_exchange_unsent(x) <= LQ_NET_HIGH_WATER || t->owner != x)
-        return write_k(L, LUA_OK, 0);
-    lq_task_check_wait(L);
-    x->waits_drain = true;
-    return lq_task_wait(L, t, on_write_cancel, x, write_k);
+    if (is_full(L, x)) return wait_for_drain(L, x, write_chunk_k);
+    return write_chunk(L, x);
 }
 
 static int after_stream(lua_State *L, int status, lua_KContext ctx)
@@ -275,7 +308,11 @@ static int run_stream(lua_State *L, lq_exchange *x)
 {
     lq_response_opts opts;
 
-    if (x->parser.request.method == LQ_HEAD || has_no_body(L, 2)) {
+    if (has_no_body(L, 2)) {
+        put_whole(L, x, 2, NULL, LQ_STR(""));
+        return 0;
+    }
+    if (x->parser.request.method == LQ_HEAD) {
         put_head(L, x, 2, -1, TEXT_TYPE, &opts);
         return 0;
     }

@@ -11,8 +11,8 @@
 #include "net/exchange.h"
 
 enum {
-    LINGER_MS = 2000,          /* for a client that does not close */
-    LINGER_BYTES = 256 * 1024, /* thrown away while lingering, at most */
+    LINGER_QUIET_MS = 2000, /* for a client that neither sends nor closes */
+    LINGER_MS = 30 * 1000,  /* for one that sends on and on */
 };
 
 static lq_exchange *first_exchange(const lq_conn *c)
@@ -24,6 +24,17 @@ static lq_exchange *first_exchange(const lq_conn *c)
 size_t lq_conn_unsent(const lq_conn *c)
 {
     return c->out ? lq_buf_len(c->out) : 0;
+}
+
+size_t lq_conn_queued(const lq_conn *c)
+{
+    size_t len = lq_conn_unsent(c);
+    const lq_list *link;
+
+    if (c->exchange_count < 2) return len;
+    for (link = c->exchanges.next; link != &c->exchanges; link = link->next)
+        len += lq_buf_len(&LQ_CONTAINER_OF(link, lq_exchange, link)->out);
+    return len;
 }
 
 lq_buf *lq_conn_out(lq_conn *c)
@@ -40,10 +51,22 @@ static void release_buf(lq_conn *c, lq_buf **b)
 
 /* ---- what the poll handle and the deadline wait for ---------------------- */
 
+/* A client that does not read gets no further requests served; sooner so when
+ * its handlers wait, as they may have more to say. */
 static bool is_parsing_stopped(const lq_conn *c)
 {
+    size_t most = c->exchange_count ? LQ_NET_LOW_WATER : LQ_NET_HIGH_WATER;
+
     return c->is_refused || c->exchange_count >= LQ_NET_PIPELINE ||
-           lq_conn_unsent(c) > LQ_NET_HIGH_WATER;
+           lq_conn_queued(c) > most;
+}
+
+/* What still comes is thrown away: the last answer is on its way. It is read
+ * all the same, for a client may read only when it has sent everything. */
+static bool is_ending(const lq_conn *c)
+{
+    return c->state == LQ_CONN_LINGER ||
+           (c->state == LQ_CONN_HTTP && c->ends_when_sent);
 }
 
 static bool wants_read(const lq_conn *c)
@@ -51,7 +74,7 @@ static bool wants_read(const lq_conn *c)
     const lq_exchange *x = c->parsing;
 
     if (c->has_eof) return false;
-    if (c->state == LQ_CONN_LINGER) return true;
+    if (is_ending(c)) return true;
     if (c->state == LQ_CONN_DETACHED)
         return c->reads_stream || !c->in ||
                lq_buf_len(c->in) < LQ_NET_HIGH_WATER;
@@ -63,6 +86,15 @@ static bool wants_read(const lq_conn *c)
 
 static void on_poll(uv_poll_t *handle, int status, int events);
 
+/* Reading goes on: that it stood still is not held against a head. */
+static void restart_head(lq_conn *c)
+{
+    lq_exchange *x = c->parsing;
+
+    if (x && x->state == LQ_EXCHANGE_HEAD)
+        x->started_ms = lq_loop_now(c->net->loop);
+}
+
 /* Nothing to read and nothing to write is UV_PRIORITIZED: the kernel then
  * still reports a reset. */
 static void update_events(lq_conn *c)
@@ -73,6 +105,7 @@ static void update_events(lq_conn *c)
     if (lq_conn_unsent(c) > 0) events |= UV_WRITABLE;
     if (events == 0) events = UV_PRIORITIZED;
     if (events == c->events) return;
+    if (events & ~c->events & UV_READABLE) restart_head(c);
     c->events = events;
     uv_poll_start(&c->poll, events, on_poll);
 }
@@ -82,18 +115,43 @@ static uint64_t after(uint64_t since_ms, uint64_t timeout_ms)
     return timeout_ms ? since_ms + timeout_ms : 0;
 }
 
+/* The earlier of two deadlines; 0: none. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a && (!b || a < b) ? a : b;
+}
+
+/* When the head that is arriving must be complete: its clock stands while
+ * nothing is read. */
+static uint64_t head_deadline(const lq_conn *c)
+{
+    const lq_exchange *x = c->parsing;
+
+    if (!x || x->state != LQ_EXCHANGE_HEAD || !wants_read(c)) return 0;
+    return after(x->started_ms, c->net->cfg.header_timeout_ms);
+}
+
+/* When something of what is unsent must have been taken. */
+static uint64_t write_deadline(const lq_conn *c)
+{
+    if (lq_conn_unsent(c) == 0) return 0;
+    return after(c->since_ms, c->net->cfg.write_timeout_ms);
+}
+
 /* The deadline that holds in the state the connection is in; 0: none.
- * since_ms is the time of the last progress in that state. */
+ * since_ms is the time of the last progress in that state: of writing while
+ * something is unsent, else of reading. */
 static uint64_t deadline_of(const lq_conn *c)
 {
     const lq_net_cfg *cfg = &c->net->cfg;
     const lq_exchange *x = c->parsing;
 
-    if (c->state == LQ_CONN_LINGER) return c->since_ms + LINGER_MS;
-    if (lq_conn_unsent(c) > 0) return after(c->since_ms, cfg->write_timeout_ms);
+    if (c->state == LQ_CONN_LINGER)
+        return earlier(c->since_ms + LINGER_QUIET_MS, c->linger_till_ms);
+    if (lq_conn_unsent(c) > 0)
+        return earlier(write_deadline(c), head_deadline(c));
     if (c->state == LQ_CONN_DETACHED) return 0;
-    if (x && x->state == LQ_EXCHANGE_HEAD)
-        return after(x->started_ms, cfg->header_timeout_ms);
+    if (x && x->state == LQ_EXCHANGE_HEAD) return head_deadline(c);
     if (x) return wants_read(c) ? after(c->since_ms, x->body_timeout_ms) : 0;
     if (!lq_list_is_empty(&c->exchanges)) return 0;
     return after(c->since_ms,
@@ -174,8 +232,8 @@ static void start_linger(lq_conn *c)
     }
     c->transport->finish(c->fd);
     c->state = LQ_CONN_LINGER;
-    c->error = LINGER_BYTES;
     c->since_ms = lq_loop_now(c->net->loop);
+    c->linger_till_ms = c->since_ms + LINGER_MS;
     release_buf(c, &c->in);
     lq_conn_update(c);
 }
@@ -339,7 +397,9 @@ static size_t parse(lq_conn *c, const char *at, size_t len)
 static void keep(lq_conn *c, const char *at, size_t len)
 {
     if (len == 0 || c->state == LQ_CONN_CLOSING) return;
-    if (!c->in) c->in = lq_net_buf(c->net);
+    if (!c->in)
+        c->in = c->state == LQ_CONN_DETACHED ? lq_net_buf(c->net)
+                                             : lq_net_buf_small();
     if (!c->in || lq_buf_append(c->in, at, len) < 0) lq_conn_cut(c);
 }
 
@@ -369,12 +429,8 @@ static void on_bytes(lq_conn *c, const char *bytes, size_t len)
 {
     size_t left;
 
-    c->since_ms = lq_loop_now(c->net->loop);
-    if (c->state == LQ_CONN_LINGER) {
-        c->error -= (int)len;
-        if (c->error < 0) lq_conn_cut(c);
-        return;
-    }
+    if (lq_conn_unsent(c) == 0) c->since_ms = lq_loop_now(c->net->loop);
+    if (is_ending(c)) return;
     if (c->state == LQ_CONN_DETACHED || c->in) {
         keep(c, bytes, len);
         if (c->state == LQ_CONN_DETACHED && c->holder)
@@ -417,9 +473,19 @@ static void on_eof(lq_conn *c)
     if (lq_list_is_empty(&c->exchanges)) lq_conn_end(c);
 }
 
+/* How much to read: what does not belong to a body may have to be kept while
+ * the client does not read its answers. */
+static size_t read_size(const lq_conn *c)
+{
+    bool is_body = c->parsing && c->parsing->has_head;
+
+    return is_body || c->state != LQ_CONN_HTTP ? LQ_NET_READ_SIZE
+                                               : LQ_NET_READ_AHEAD;
+}
+
 static void read_some(lq_conn *c)
 {
-    ssize_t n = c->transport->read(c->fd, c->net->read_buf, LQ_NET_READ_SIZE);
+    ssize_t n = c->transport->read(c->fd, c->net->read_buf, read_size(c));
 
     if (n == -EAGAIN) return;
     if (n < 0)
@@ -490,8 +556,10 @@ void lq_conn_on_deadline(lq_wheel_entry *entry)
 {
     lq_conn *c = LQ_CONTAINER_OF(entry, lq_conn, deadline);
     lq_exchange *x = c->parsing;
+    uint64_t write_at_ms = write_deadline(c);
 
-    if (c->state != LQ_CONN_HTTP || lq_conn_unsent(c) > 0 || !x) {
+    if (c->state != LQ_CONN_HTTP || !x ||
+        (write_at_ms && write_at_ms <= lq_loop_now(c->net->loop))) {
         close_now(c, LQ_ETIMEOUT);
         return;
     }

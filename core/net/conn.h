@@ -6,9 +6,8 @@
  * Life:    open -> ... -> cut or ended -> on_closed, in which it is freed.
  *          HTTP: read, parse, exchanges, flush. DETACHED: raw bytes for
  *          whoever holds it. LINGER: everything is sent, what still comes is
- *          thrown away so that the client can read the answer. CLOSING: the
- *          handle closes.
- * Knows:   base, http, loop, net.
+ *          thrown away for a while, so that the client can read the answer.
+ * CLOSING: the handle closes. Knows:   base, http, loop, net.
  *
  * The struct stands here because exchange.c and stream.c are parts of the
  * same room and work on it.
@@ -43,8 +42,11 @@ struct lq_conn {
     lq_exchange *parsing; /* the last one, while its request is incomplete */
     lq_buf *in;           /* read and not parsed; NULL: nothing */
     lq_buf *out;          /* written and not sent; NULL: nothing */
-    void *holder;         /* of a detached connection */
-    uint64_t since_ms;    /* when the state of the deadline began */
+    union {
+        void *holder;            /* of a detached connection */
+        uint64_t linger_till_ms; /* while it lingers */
+    };
+    uint64_t since_ms; /* when the state of the deadline began */
     int fd;
     lq_conn_state state;
     uint8_t exchange_count;
@@ -92,6 +94,8 @@ void lq_conn_update(lq_conn *c);
 /* The buffer for output; NULL when there is no memory. */
 lq_buf *lq_conn_out(lq_conn *c);
 size_t lq_conn_unsent(const lq_conn *c);
+/* ... and the answers behind it, of handlers that were quicker. */
+size_t lq_conn_queued(const lq_conn *c);
 
 /* The peer's address as text into `out` (at least 46 bytes) and its port;
  * "unix:" and 0 for a unix socket. */

@@ -164,9 +164,11 @@ lq_buf *lq_exchange_out(lq_exchange *x)
     return is_first(x) ? lq_conn_out(x->conn) : &x->out;
 }
 
-size_t lq_exchange_unsent(const lq_exchange *x)
+bool lq_exchange_is_full(const lq_exchange *x)
 {
-    return is_first(x) ? lq_conn_unsent(x->conn) : lq_buf_len(&x->out);
+    if (!x->conn) return false;
+    return is_first(x) ? lq_conn_unsent(x->conn) > LQ_NET_HIGH_WATER
+                       : lq_conn_queued(x->conn) > LQ_NET_LOW_WATER;
 }
 
 /* What is left of the body can be thrown away cheaply enough to keep the
@@ -347,14 +349,17 @@ void lq_exchange_head(lq_exchange *x)
     x->has_head = true;
     x->started_ms = lq_loop_now(x->net->loop);
     lq_router_match(x->net->router, r->method, lq_request_path(r), &x->match);
+    set_limits(x); /* a body that nobody wants has a deadline, too */
     switch (x->match.kind) {
     case LQ_MATCH_FOUND: break;
     case LQ_MATCH_NONE: lq_exchange_refuse(x, 404); return;
     case LQ_MATCH_METHOD: answer_allow(x, 405); return;
     case LQ_MATCH_OPTIONS: answer_allow(x, 204); return;
-    case LQ_MATCH_BAD_PATH: lq_exchange_refuse(x, 400); return;
+    case LQ_MATCH_BAD_PATH:
+        x->close = true;
+        lq_exchange_refuse(x, 400);
+        return;
     }
-    set_limits(x);
     if (is_body_too_large(x)) {
         x->close = true;
         lq_exchange_refuse(x, 413);

@@ -106,8 +106,9 @@ lq_response_opts lq_exchange_opts(lq_exchange *x, int64_t length);
 /* The head of a streamed answer has been written. The clock stops. */
 void lq_exchange_stream(lq_exchange *x, bool is_chunked);
 
-/* Bytes that stand unsent before the answer's next byte. */
-size_t lq_exchange_unsent(const lq_exchange *x);
+/* So much stands unsent in front of the answer's next byte that a stream is to
+ * wait; little is enough while earlier answers are not complete. */
+bool lq_exchange_is_full(const lq_exchange *x);
 
 /* The answer is complete, the handler has ended; x is not used afterwards. */
 void lq_exchange_end(lq_exchange *x);

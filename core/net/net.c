@@ -16,20 +16,23 @@ typedef struct pooled_buf {
     lq_buf buf;
 } pooled_buf;
 
-lq_buf *lq_net_buf(lq_net *net)
+lq_buf *lq_net_buf_small(void)
 {
-    lq_list *link = lq_list_pop_front(&net->free_bufs);
-    pooled_buf *p;
+    pooled_buf *p = lq_mem_alloc(sizeof *p);
 
-    if (link) {
-        net->free_buf_count--;
-        return &LQ_CONTAINER_OF(link, pooled_buf, link)->buf;
-    }
-    p = lq_mem_alloc(sizeof *p);
     if (!p) return NULL;
     lq_list_init(&p->link);
     lq_buf_init(&p->buf);
     return &p->buf;
+}
+
+lq_buf *lq_net_buf(lq_net *net)
+{
+    lq_list *link = lq_list_pop_front(&net->free_bufs);
+
+    if (!link) return lq_net_buf_small();
+    net->free_buf_count--;
+    return &LQ_CONTAINER_OF(link, pooled_buf, link)->buf;
 }
 
 static void free_buf(lq_buf *b)

@@ -23,8 +23,9 @@ typedef struct lq_net lq_net;
 
 enum {
     LQ_NET_READ_SIZE = 64 * 1024,  /* bytes a read takes at most */
-    LQ_NET_HIGH_WATER = 64 * 1024, /* unsent or unread: the other side waits */
-    LQ_NET_LOW_WATER = 16 * 1024,  /* under this it goes on */
+    LQ_NET_READ_AHEAD = 8 * 1024,  /* the same outside of bodies */
+    LQ_NET_HIGH_WATER = 32 * 1024, /* unsent or unread: the other side waits */
+    LQ_NET_LOW_WATER = 8 * 1024,   /* under this it goes on */
     LQ_NET_PIPELINE = 64,          /* requests of a connection at a time */
 };
 
@@ -91,6 +92,8 @@ void lq_net_close(lq_net *net, void (*on_closed)(lq_net *));
 
 /* For conn.c: an empty buffer out of the pool, or NULL; and back. */
 lq_buf *lq_net_buf(lq_net *net);
+/* ... a new one: those of the pool may have grown large. */
+lq_buf *lq_net_buf_small(void);
 void lq_net_buf_release(lq_net *net, lq_buf *b);
 
 /* For conn.c: a connection is gone. */

@@ -16,7 +16,12 @@
 
 #include "base/mem.h"
 
-enum { BACKLOG = 4096, URL_BYTES = 320, HOST_BYTES = 256 };
+enum {
+    BACKLOG = 4096,
+    URL_BYTES = 320,
+    HOST_BYTES = 256,
+    NOT_SENT_BYTES = 128 * 1024, /* that the kernel holds for a connection */
+};
 
 /* What a URL says. */
 typedef struct place {
@@ -192,11 +197,27 @@ static int resolve(listener *l, const place *p, lq_err *err)
 
 /* ---- sockets ------------------------------------------------------------ */
 
+static int set_int(int fd, int level, int name, int value)
+{
+    int err = setsockopt(fd, level, name, &value, sizeof value);
+
+    return err < 0 ? -errno : 0;
+}
+
 static int set_on(int fd, int level, int name)
 {
-    int on = 1;
+    return set_int(fd, level, name, 1);
+}
 
-    return setsockopt(fd, level, name, &on, sizeof on) < 0 ? -errno : 0;
+/* What accepted connections inherit. The kernel would take megabytes for a
+ * client that reads nothing; what is under way to it is not bounded by this. */
+static int set_tcp(int fd)
+{
+    int err = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
+
+    if (!err) err = set_on(fd, IPPROTO_TCP, TCP_NODELAY);
+    if (!err) err = set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_BYTES);
+    return err;
 }
 
 static int bind_fd(const listener *l, int fd)
@@ -213,9 +234,7 @@ static int new_socket(const listener *l)
 
     if (fd < 0) return -errno;
     if (family == AF_INET6) err = set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    if (!err && !is_unix(l)) err = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
-    /* Accepted connections inherit it. */
-    if (!err && !is_unix(l)) err = set_on(fd, IPPROTO_TCP, TCP_NODELAY);
+    if (!err && !is_unix(l)) err = set_tcp(fd);
     if (!err) return fd;
     close(fd);
     return err;
