@@ -60,6 +60,7 @@ SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_run.c lib_proc.c)
 SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox
+LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c)
 
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 LLHTTP_OBJ := $(patsubst %.c,$(OUT)/obj/llhttp/%.o,$(LLHTTP_SRC))
@@ -134,7 +135,7 @@ debug asan tsan clang:
 ##   make core-so       builds what the specs load into plain Lua
 .PHONY: core-so spec-build
 core-so: $(OUT)/spec/core.so
-spec-build: build $(OUT)/spec/core.so $(OUT)/spec/malloc_count.so \
+spec-build: build $(OUT)/spec/core.so $(OUT)/spec/malloc_count.so $(OUT)/spec/load \
     $(C_TESTS:%=$(OUT)/spec/%_test)
 
 $(OUT)/luaqueduct: $(call obj,$(CORE_SRC) $(TSAN_SRC)) $(LLHTTP_OBJ)
@@ -157,6 +158,12 @@ $(OUT)/spec/%_test: $(OUT)/obj/spec/c/%_test.o \
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
+
+# Clients by the thousand, for the specs of storms.
+$(OUT)/spec/load: $(call obj,$(LOAD_SRC))
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^
 
 # It stands in for malloc itself: no sanitizer, no variant.
 $(OUT)/spec/malloc_count.so: spec/support/malloc_count.c
@@ -184,7 +191,7 @@ $(OUT)/obj/flags: force
 .PHONY: force
 force:
 
--include $(patsubst %.o,%.d,$(call obj,$(sort $(CORE_SRC) $(SPEC_LIB_SRC) \
+-include $(patsubst %.o,%.d,$(call obj,$(sort $(CORE_SRC) $(SPEC_LIB_SRC) $(LOAD_SRC) \
     $(C_TESTS:%=spec/c/%_test.c))))
 
 # ---- run -------------------------------------------------------------------
@@ -230,7 +237,7 @@ FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 .PHONY: spec-plain spec-asan spec-tsan
 spec-plain:
 	@echo "== specs, plain"
-	@LQ_BUILD=$(BUILD) $(BUSTED) spec
+	@LQ_BUILD=$(BUILD) $(BUSTED) --exclude-tags=soak spec
 
 # A spec tagged #once reads sources or objects: once is enough.
 spec-asan:
@@ -238,14 +245,14 @@ spec-asan:
 	@LQ_BUILD=$(BUILD)/asan ASAN_OPTIONS=detect_leaks=1 \
 	    UBSAN_OPTIONS=print_stacktrace=1 \
 	    LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
-	    $(FIXED) $(BUSTED) --exclude-tags=once spec
+	    $(FIXED) $(BUSTED) --exclude-tags=once,soak spec
 
 # The server and the C tests are instrumented, not the specs' interpreter.
 spec-tsan:
 	@echo "== specs with more than one thread, thread sanitizer"
 	@LQ_BUILD=$(BUILD)/tsan LQ_CORE=$(BUILD)/spec/core.so \
 	    TSAN_OPTIONS="suppressions=$(CURDIR)/spec/support/tsan.supp atexit_sleep_ms=100" \
-	    $(FIXED) $(BUSTED) --exclude-tags=once $(wildcard spec/system) spec/c
+	    $(FIXED) $(BUSTED) --exclude-tags=once,soak $(wildcard spec/system) spec/c
 
 ##   make lint          luacheck, clang-format, layers, no mutable statics
 .PHONY: lint style
