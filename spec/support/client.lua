@@ -172,6 +172,35 @@ function methods:read_all(options)
   return read_to_end(self, proc.now() + (options and options.timeout or self.timeout))
 end
 
+--- Every answer until the other side ends, and how it ended.
+---@param options? table { methods = of the requests (list, "GET" each), timeout }
+---@return table answers with `ended`: "eof", "reset" or "timeout"; `rest`: bytes that are no
+---  whole answer, `err`: why they are none
+function methods:answers(options)
+  options = options or {}
+  local deadline = proc.now() + (options.timeout or self.timeout)
+  local pieces, answers = { self.buffer }, {}
+
+  repeat
+    local piece, err = proc.read(self.socket:getfd(), wait.left(deadline))
+    pieces[#pieces + 1] = piece
+    answers.ended = err
+  until err
+  if answers.ended:find("reset", 1, true) then answers.ended = "reset" end
+  self.ended, self.buffer = "closed", table.concat(pieces)
+  while self.buffer ~= "" do
+    local rest = self.buffer
+    local method = options.methods and options.methods[#answers + 1]
+    local res, err = self:read_response { method = method }
+    if not res then
+      answers.rest, answers.err = rest, err
+      return answers
+    end
+    answers[#answers + 1] = res
+  end
+  return answers
+end
+
 --- Whether the other side has ended within `seconds` and nothing came first.
 function methods:is_closed(seconds)
   if self.buffer ~= "" then return false end

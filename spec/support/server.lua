@@ -152,6 +152,7 @@ function methods:connect(options)
     host = options.host or self.host,
     port = options.port or self.port,
     timeout = options.timeout,
+    receive_buffer = options.receive_buffer,
   }
 end
 
