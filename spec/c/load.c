@@ -57,7 +57,7 @@ void load_add(load_peer *p, const void *bytes, size_t len)
 {
     if (!p->room) p->room = malloc(LOAD_OUT_CAP);
     if (!p->room) abort();
-    if (p->out_len + len > LOAD_OUT_CAP) len = LOAD_OUT_CAP - p->out_len;
+    if (len > LOAD_OUT_CAP - p->out_len) len = LOAD_OUT_CAP - p->out_len;
     memcpy(p->room + p->out_len, bytes, len);
     p->out = p->room;
     p->out_len += len;

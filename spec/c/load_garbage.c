@@ -129,13 +129,11 @@ static void mutate(load *l, load_peer *p)
 
 static void add_noise(load *l, load_peer *p)
 {
-    size_t i, len = load_random(l, 300);
-    char c;
+    char bytes[300];
+    size_t i, len = load_random(l, sizeof bytes);
 
-    for (i = 0; i < len; i++) {
-        c = (char)load_random(l, 256);
-        load_add(p, &c, 1);
-    }
+    for (i = 0; i < len; i++) bytes[i] = (char)load_random(l, 256);
+    load_add(p, bytes, len);
 }
 
 void load_plan_garbage(load *l, load_peer *p)
