@@ -187,7 +187,8 @@ static int coroutine_wrap(lua_State *L)
 /* ---- close
  * ---------------------------------------------------------------------- */
 
-/* coroutine.close(co): upvalue 1 is the stock function. */
+/* coroutine.close(co) -> true | false, err
+ * Upvalue 1 is the stock function. */
 static int coroutine_close(lua_State *L)
 {
     lua_State *co = check_coroutine(L);

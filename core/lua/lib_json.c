@@ -11,7 +11,7 @@
 #include "lua/json.h"
 #include "lua/libs.h"
 
-/* json.encode(v) -> string
+/* json.encode(value) -> string
  * Encoding runs no Lua code, so nobody else can be at the buffer. */
 static int json_encode(lua_State *L)
 {
@@ -24,7 +24,7 @@ static int json_encode(lua_State *L)
     return 1;
 }
 
-/* json.decode(s) -> v | nil, err */
+/* json.decode(text) -> value | nil, err */
 static int json_decode(lua_State *L)
 {
     lq_err err;
@@ -36,7 +36,7 @@ static int json_decode(lua_State *L)
     return 1;
 }
 
-/* json.array(t?) -> t, with the array metatable */
+/* json.array(list?) -> list, with the array metatable */
 static int json_array(lua_State *L)
 {
     bool is_given = !lua_isnoneornil(L, 1);
@@ -52,7 +52,7 @@ static int json_array(lua_State *L)
     return 1;
 }
 
-/* json.is_array(v) -> boolean */
+/* json.is_array(value) -> boolean */
 static int json_is_array(lua_State *L)
 {
     luaL_checkany(L, 1);

@@ -11,7 +11,7 @@
 #include "lua/libs.h"
 #include "lua/pack.h"
 
-/* pack.pack(v) -> string
+/* pack.pack(value) -> string
  * Packing runs no Lua code, so nobody else can be at the buffer. */
 static int pack_pack(lua_State *L)
 {
@@ -24,7 +24,7 @@ static int pack_pack(lua_State *L)
     return 1;
 }
 
-/* pack.unpack(s) -> v | nil, err */
+/* pack.unpack(bytes) -> value | nil, err */
 static int pack_unpack(lua_State *L)
 {
     lq_err err;

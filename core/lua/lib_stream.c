@@ -176,7 +176,8 @@ static int read_k(lua_State *L, int status, lua_KContext ctx)
     return try_read(L, s);
 }
 
-/* stream:read(n | "line" | "some", timeout?) -> bytes | nil, err */
+/* stream:read(what?, timeout?) -> bytes | nil, err
+ * what: a count, "line" or "some" */
 static int m_read(lua_State *L)
 {
     static const char *const kinds[] = {"line", "some", NULL};

@@ -10,20 +10,6 @@ local router = require "luaqueduct.router"
 
 local MOMENTS = { "initialize", "prepare", "entry_point", "ready", "close", "on_error" }
 
----@class luaqueduct.Options
----@field context table copied into every worker
-
---- All functions but `entry_point` are optional. Those with a `self` run in every worker and may
---- suspend their task.
----@class luaqueduct.Channel
----@field options luaqueduct.Options
----@field initialize? fun(options: luaqueduct.Options) once, in a state of its own
----@field prepare? fun(self) opens what the handlers need
----@field entry_point fun(self): luaqueduct.Router|luaqueduct.Controller
----@field ready? fun(self) once all workers accept
----@field close? fun(self) after the drain
----@field on_error? fun(self, req: luaqueduct.Request, err: any): luaqueduct.Result
-
 local mt = { __name = "luaqueduct.Channel" }
 
 function mt.__tostring()
@@ -31,6 +17,9 @@ function mt.__tostring()
 end
 
 local m = {}
+
+--- The functions of a channel that the runtime calls.
+m.moments = MOMENTS
 
 --- A channel to be filled with functions.
 ---@return luaqueduct.Channel

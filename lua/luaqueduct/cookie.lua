@@ -99,15 +99,6 @@ local function check_options(options)
   end
 end
 
----@class luaqueduct.CookieOptions
----@field path? string `/` unless given
----@field domain? string
----@field max_age? integer seconds; 0 deletes the cookie
----@field expires? integer seconds since 1970
----@field secure? boolean
----@field http_only? boolean
----@field same_site? "strict"|"lax"|"none"
-
 --- Cookies of a Cookie header: name -> value. The first of equal names counts; quotes around a
 --- value are taken off.
 ---@param header? string

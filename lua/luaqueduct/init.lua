@@ -15,7 +15,7 @@ local response = require "luaqueduct.response"
 local router = require "luaqueduct.router"
 local task = require "luaqueduct.task"
 
----@class luaqueduct
+---@type luaqueduct
 local aq = {
   -- The app.
   channel = channel.new,

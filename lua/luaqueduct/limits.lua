@@ -9,11 +9,6 @@ local UNITS = { [""] = 1, K = 1 << 10, M = 1 << 20, G = 1 << 30 }
 local KNOWN = "body, body_timeout, request_timeout"
 local MAX_SECONDS = 1e9
 
----@class luaqueduct.Limits
----@field body? integer|string bytes, or digits with K, M or G; 0: none
----@field body_timeout? number seconds of silence while a body arrives; 0: none
----@field request_timeout? number seconds for the handler; 0: none
-
 local m = {}
 
 --- A size in bytes, or nil when it is none.

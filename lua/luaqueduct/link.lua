@@ -6,14 +6,6 @@
 
 local place = require "luaqueduct.place"
 
----@alias luaqueduct.Result luaqueduct.Response|luaqueduct.Request|string|table|nil
----@alias luaqueduct.Handler fun(req: luaqueduct.Request): luaqueduct.Result, any?
-
----@class luaqueduct.Handling a table that is a controller
----@field handle fun(self: any, req: luaqueduct.Request): luaqueduct.Result, any?
-
----@alias luaqueduct.Controller luaqueduct.Handler|luaqueduct.Handling
-
 local m = {}
 
 --- The controller as a function, or nil when it is none.

@@ -8,12 +8,6 @@ local core = require "luaqueduct.core.log"
 local json = require "luaqueduct.core.json"
 local place = require "luaqueduct.place"
 
----@class luaqueduct.Logger
----@field debug fun(message: any, fields?: table)
----@field info fun(message: any, fields?: table)
----@field warn fun(message: any, fields?: table)
----@field error fun(message: any, fields?: table)
-
 local LEVELS = { "debug", "info", "warn", "error" }
 local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\" }
 

@@ -20,14 +20,6 @@ local RESERVED = {
 local BODY_TYPES = { ["nil"] = true, string = true, number = true, table = true,
   ["function"] = true }
 
----@alias luaqueduct.Body string|number|table|fun(write: luaqueduct.Write)
----@alias luaqueduct.Write fun(bytes: string): true|nil, luaqueduct.Error?
----@alias luaqueduct.HeaderFields table<string, string|number|(string|number)[]>
-
----@class luaqueduct.Response
----@field status integer 200 to 599
----@field headers luaqueduct.HeaderFields
----@field body? luaqueduct.Body
 local Response = {}
 
 local mt = { __index = Response, __name = "luaqueduct.Response" }

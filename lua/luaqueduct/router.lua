@@ -11,24 +11,14 @@ local limits = require "luaqueduct.limits"
 local link = require "luaqueduct.link"
 local place = require "luaqueduct.place"
 
----@class luaqueduct.Route
----@field package links luaqueduct.Handler[]
----@field package method string
----@field package pattern string
----@field package place string
----@field package router luaqueduct.Router
----@field package values? table its limits
+-- { links, method, pattern, place, router, values = its limits }
 local Route = {}
 
 local route_mt = { __index = Route, __name = "luaqueduct.Route" }
 
----@class luaqueduct.Router
----@field package entries table[] routes, groups and mounts in order of declaration
----@field package compiled? luaqueduct.Compiled made by `match`
----@field package frozen? boolean
----@field package is_group boolean stands under a prefix, so that "" is a pattern
----@field package links luaqueduct.Handler[]
----@field package otherwise? table its fallback
+-- { entries = routes, groups and mounts in order of declaration, compiled = made by `match`,
+-- frozen, is_group = stands under a prefix, so that "" is a pattern, links, otherwise = its
+-- fallback }
 local Router = {}
 
 local router_mt = { __index = Router, __name = "luaqueduct.Router" }

@@ -48,7 +48,7 @@ end
 
 --- Runs `fn(...)` in a task of its own after some time.
 ---@param seconds number
----@param fn fun(...)
+---@param fn async fun(...)
 ---@param ... any
 ---@return luaqueduct.Task handle its `cancel` also ends a function that has begun
 function m.after(seconds, fn, ...)
@@ -80,7 +80,7 @@ end
 --- Runs `fn()` again and again, in one task: a run that takes longer delays the next one. An
 --- error is logged, and it goes on.
 ---@param seconds number more than 0
----@param fn fun()
+---@param fn async fun()
 ---@return luaqueduct.Task handle
 function m.every(seconds, fn)
   check_seconds(seconds, above_zero)
@@ -151,7 +151,7 @@ end
 --- Runs functions side by side, each in a task of its own, and waits for all. Returns each one's
 --- first result, nils in their places; for a list of functions, a list. The first error cancels
 --- the rest and is raised. Suspends the task until all have ended.
----@param ... (fun(): any)|(fun(): any)[]
+---@param ... (async fun(): any)|(async fun(): any)[]
 ---@return any ...
 function m.all(...)
   local count = select("#", ...)
@@ -199,7 +199,7 @@ end
 --- Runs `fn(...)` in a task of its own and waits for it: cancelling the caller does not end it.
 --- Returns its results, raises its error. Suspends the task until it has ended.
 ---@generic T
----@param fn fun(...): T
+---@param fn async fun(...): T
 ---@param ... any
 ---@return T ...
 function m.shield(fn, ...)

@@ -1,11 +1,13 @@
 ---@meta luaqueduct.core.dispatch
 -- luacheck: ignore 212 241
 
+--- How requests are handled, as `set` takes it.
 ---@class luaqueduct.core.Handling
 ---@field handlers luaqueduct.Handler[] by tag
 ---@field finish fun(req: luaqueduct.Request, hooks: function[], value: any): luaqueduct.Response
 ---@field fail? fun(req: luaqueduct.Request, hooks: function[]?, err: any): luaqueduct.Result
 
+--- What C has to know to call into Lua. Only in a worker.
 ---@class luaqueduct.core.dispatch
 local dispatch = {}
 

@@ -6,9 +6,11 @@
 ---@field code string `timeout`, `closed` …, the system's as `ECONNREFUSED`
 ---@field message string
 
+--- Makes errors as C does.
 ---@class luaqueduct.core.errors
 local errors = {}
 
+--- An error whose `tostring` is the message.
 ---@param code string
 ---@param message string
 ---@return luaqueduct.Error

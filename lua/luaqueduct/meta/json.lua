@@ -1,6 +1,7 @@
 ---@meta luaqueduct.core.json
 -- luacheck: ignore 212 241
 
+--- JSON as text (RFC 8259); `aq.json`, `aq.null` and `aq.array` are taken from it.
 ---@class luaqueduct.core.json
 ---@field null userdata stands for JSON's null
 ---@field array_mt table the metatable of arrays
@@ -12,6 +13,7 @@ local json = {}
 ---@nodiscard
 function json.encode(value) end
 
+--- Arrays stay arrays, integers integers; null becomes `null`.
 ---@param text string
 ---@return any value
 ---@return luaqueduct.Error? err
@@ -24,6 +26,7 @@ function json.decode(text) end
 ---@return T[]
 function json.array(list) end
 
+--- Whether a table carries the mark of an array.
 ---@param value any
 ---@return boolean
 ---@nodiscard

@@ -1,8 +1,10 @@
 ---@meta luaqueduct.core.log
 -- luacheck: ignore 212 241
 
+--- From the least to the most urgent.
 ---@alias luaqueduct.Level "debug"|"info"|"warn"|"error"
 
+--- Records as text; `aq.log` stands on it. Only in a worker.
 ---@class luaqueduct.core.log
 local log = {}
 

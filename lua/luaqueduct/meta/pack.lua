@@ -1,6 +1,7 @@
 ---@meta luaqueduct.core.pack
 -- luacheck: ignore 212 241
 
+--- Values as bytes, to cross threads.
 ---@class luaqueduct.core.pack
 local pack = {}
 
@@ -10,6 +11,7 @@ local pack = {}
 ---@nodiscard
 function pack.pack(value) end
 
+--- The value of bytes that `pack` has made; `nil, err` for others.
 ---@param bytes string
 ---@return any value
 ---@return luaqueduct.Error? err

@@ -1,6 +1,7 @@
 ---@meta luaqueduct.core.router
 -- luacheck: ignore 212 241
 
+--- What a match has found; "method" and "options" come with the methods that are allowed.
 ---@alias luaqueduct.core.MatchKind "found"|"none"|"method"|"bad_path"|"options"
 
 --- A table of routes, matched in C.
@@ -21,6 +22,7 @@ function Router:add(method, pattern, tag, limits) end
 ---@param limits? luaqueduct.Limits
 function Router:fallback(tag, limits) end
 
+--- What a request with that method and path would find.
 ---@param method string
 ---@param path string
 ---@return luaqueduct.core.MatchKind kind
@@ -29,6 +31,7 @@ function Router:fallback(tag, limits) end
 ---@nodiscard
 function Router:match(method, path) end
 
+--- Makes tables of routes.
 ---@class luaqueduct.core.router
 local router = {}
 
@@ -36,6 +39,7 @@ local router = {}
 ---@param pattern string
 function router.check(pattern) end
 
+--- A table without routes.
 ---@return luaqueduct.core.Router
 ---@nodiscard
 function router.new() end

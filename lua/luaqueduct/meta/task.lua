@@ -9,12 +9,13 @@ local Task = {}
 --- next wait. Only its <close> variables run then.
 function Task:cancel() end
 
+--- Tasks as far as C makes them, and clocks. Only in a worker.
 ---@class luaqueduct.core.task
 local task = {}
 
 --- Starts a task in this turn of the loop, once the running one waits or ends. An error in it is
 --- logged.
----@param fn fun(...)
+---@param fn async fun(...)
 ---@param ... any
 ---@return luaqueduct.Task handle
 function task.spawn(fn, ...) end
@@ -24,6 +25,7 @@ function task.spawn(fn, ...) end
 ---@nodiscard
 function task.current() end
 
+--- Whether the task is not over yet.
 ---@param handle luaqueduct.Task
 ---@return boolean
 ---@nodiscard

@@ -1,0 +1,98 @@
+--- Asks a live worker for all that an app can reach.
+--
+-- Failure: raises with the server's log when it cannot answer.
+
+local json = require "luaqueduct.core.json"
+local server = require "spec.support.server"
+
+local PROBE = [[
+local aq = require "luaqueduct"
+local core = require "luaqueduct.core"
+local App = aq.channel()
+
+local function kind_of(value)
+  if type(value) ~= "function" then return { type = math.type(value) or type(value) } end
+  local info = debug.getinfo(value, "Su")
+  local params = aq.array()
+  for i = 1, info.nparams do params[i] = debug.getlocal(value, i) end
+  if info.isvararg then params[#params + 1] = "..." end
+  return { type = "function", is_lua = info.what == "Lua", params = params,
+    source = info.source:sub(2), line = info.linedefined }
+end
+
+local function members(...)
+  local list = {}
+  for _, object in ipairs { ... } do
+    for name, value in pairs(object) do list[name] = kind_of(value) end
+  end
+  return list
+end
+
+local function methods(object)
+  return debug.getmetatable(object).__index
+end
+
+-- Of a request the names stand in a table that only C sees; what is no method is a field.
+local function request_members(req)
+  local _, names = debug.getupvalue(methods(req), 1)
+  local list = {}
+  for name in pairs(names) do list[name] = kind_of(req[name]) end
+  return list
+end
+
+function App:entry_point()
+  local router = aq.router()
+  router:get("/:name", function(req)
+    local handle <close> = setmetatable({ task = aq.spawn(function() end) }, {
+      __close = function(self) self.task:cancel() end })
+    local response = aq.ok("x")
+    local _, err = aq.json.decode "{"
+    local registry = debug.getregistry()
+    local live = {
+      luaqueduct = members(aq),
+      ["luaqueduct.core"] = members(core),
+      ["luaqueduct.Channel"] = { options = kind_of(self.options) },
+      ["luaqueduct.Error"] = members(err),
+      ["luaqueduct.Instance"] = members(aq.instance),
+      ["luaqueduct.Json"] = members(aq.json),
+      ["luaqueduct.Logger"] = members(aq.logger "probe", aq.log),
+      ["luaqueduct.Options"] = members(self.options),
+      ["luaqueduct.Request"] = request_members(req),
+      ["luaqueduct.Response"] = members(response, methods(response)),
+      ["luaqueduct.Route"] = members(methods(aq.router():route "/")),
+      ["luaqueduct.Router"] = members(methods(router)),
+      ["luaqueduct.Stream"] = members(registry["luaqueduct.Stream"].__index),
+      ["luaqueduct.Task"] = members(methods(handle.task)),
+      ["luaqueduct.core.Router"] = members(methods(core.router.new())),
+    }
+    for _, name in ipairs(require("luaqueduct.channel").moments) do
+      live["luaqueduct.Channel"][name] = { type = "function" }
+    end
+    for name in pairs(package.preload) do
+      if name:find "^luaqueduct%.core%." then
+        local module = require(name)
+        if next(module) and module ~= aq.instance then live[name] = members(module) end
+      end
+    end
+    return live
+  end)
+  return router
+end
+return App
+]]
+
+local api = {}
+
+--- Every class with its members.
+---@return table<string, table<string, table>> members class -> name -> { type }, and for a function
+---  also { is_lua }, and for one of Lua { params = names, source = path, line }
+function api.members()
+  local app <close> = server.start { source = PROBE }
+  local res = app:get "/probe"
+
+  app:stop()
+  assert(res.status == 200, app:log())
+  return assert(json.decode(res.body))
+end
+
+return api
