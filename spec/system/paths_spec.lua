@@ -3,7 +3,7 @@
 local command = require "spec.support.command"
 local run = require "spec.run"
 
-describe("lq_paths_find() #once", function()
+describe("lq_paths_find()", function()
   local root
 
   before_each(function() root = command.folder() end)
