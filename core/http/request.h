@@ -6,7 +6,7 @@
  * Owns:    nothing: the bytes and the array of fields are borrowed from the
  *          parser and its arena.
  * Thread:  none; whoever holds it.
- * Knows:   base, method.
+ * Knows:   base, method, url.
  */
 #ifndef LQ_REQUEST_H
 #define LQ_REQUEST_H

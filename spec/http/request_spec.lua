@@ -136,7 +136,8 @@ describe("lq_request_read()", function()
 
     it("is refused when it is none", function()
       for _, host in ipairs { "a b", "a/b", "u@a", "a:b", "a:1:2", "[::1", "[::1]x", "\195\169",
-        "[]", "[g]", "[v.a]", "[v1]", "[v1.]", "[v1.a%20]", "%", "a%4", "%zz", "a%4g" } do
+        "[]", "[g]", "[v.a]", "[v1]", "[v1.]", "[v1.a%20]", "%", "a%4", "%zz", "a%4g",
+        "[1]", "[::1::]", "[fe80::1%25eth0]", "[v1a]", "[" .. ("0"):rep(100) .. "::]" } do
         assert.are.equal(400, read(("GET / HTTP/1.1\r\nHost: %s\r\n\r\n"):format(host)).status)
       end
     end)
