@@ -200,11 +200,10 @@ static int judge_method(lq_parser *p, size_t len, bool is_limit)
     return fail(p, 400, "The method is malformed");
 }
 
+/* Only llhttp's words tell a wrong number from something that is none. */
 static int judge_version(lq_parser *p)
 {
-    int major = llhttp_of(p)->http_major, minor = llhttp_of(p)->http_minor;
-
-    if (major > 1 || minor > 1)
+    if (!strcmp(llhttp_of(p)->reason, "Invalid HTTP version"))
         return fail(p, 505, "The version is not 1.0 or 1.1");
     return fail(p, 400, "The version is malformed");
 }
@@ -276,10 +275,20 @@ static void describe(lq_parser *p, size_t len)
     if (r->target) r->method = (uint8_t)lq_method_from(start);
 }
 
-/* A byte of the target was refused behind the limit of the target. */
-static bool is_beyond_target(lq_parser *p, size_t error_at)
+/* llhttp refused the byte at `error_at`, which stands in the target. Cut in
+ * another way, what is beyond the limit would have been told before. */
+static int judge_target(lq_parser *p, size_t error_at)
 {
-    return error_at > p->request.method_text.len + 1 + p->limits.target;
+    lq_request *r = &p->request;
+    uint32_t start = (uint32_t)r->method_text.len;
+
+    if (!start) return p->error; /* there was no memory to describe it */
+    while (start < p->head_len && r->base[start] == ' ') start++;
+    if (error_at <= (size_t)start + p->limits.target) return p->error;
+    r->target = start;
+    r->target_len = p->limits.target;
+    r->method = (uint8_t)lq_method_from(r->method_text);
+    return fail(p, 414, "The target is too long");
 }
 
 /* `len` bytes of the head have been read, and it goes on or is refused. */
@@ -301,9 +310,7 @@ static int stay_in_head(lq_parser *p, llhttp_errno_t code, size_t len)
         event = judge(p, code, len, is_limit);
     if (event >= 0) return event;
     describe(p, len);
-    if (code == HPE_INVALID_URL && is_beyond_target(p, error_at))
-        return fail(p, 414, "The target is too long");
-    return event;
+    return code == HPE_INVALID_URL ? judge_target(p, error_at) : event;
 }
 
 static int feed_head(lq_parser *p, const char *data, size_t len, size_t *used)

@@ -183,6 +183,14 @@ describe("lq_parser_feed()", function()
       assert.are.equal(414, status_of(eight, { target = 7 }))
     end)
 
+    it("answers 414, too, when a byte beyond the limit belongs in no target", function()
+      local got = read("GET httpabcd\127 HTTP/1.1\r\nHost: a\r\n\r\n", { target = 7 })
+
+      assert.are.equal(414, got.status)
+      assert.are.equal("GET", got.method_name)
+      assert.are.equal("httpabc", got.target)
+    end)
+
     it("answers 431 to trailers and chunk extensions above that of the head", function()
       local limits = { head = 64 }
       local long = ("x"):rep(70)

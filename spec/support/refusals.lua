@@ -38,6 +38,8 @@ return {
   ["RTSP"] = { 400, "DESCRIBE / RTSP/1.0\r\n\r\n" },
   ["HTTP/0.9 by name"] = { 505, "GET / HTTP/0.9\r\nHost: a\r\n\r\n" },
   ["HTTP/0.9 by its form"] = { 505, "GET /\r\n\r\n" },
+  ["HTTP/0.0"] = { 505, "GET / HTTP/0.0\r\nHost: a\r\n\r\n" },
+  ["a version beyond 1.1 with garbage"] = { 400, "GET / HTTP/5.$\r\nHost: a\r\n\r\n" },
   ["HTTP/1.2"] = { 505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n" },
   ["HTTP/2.0"] = { 505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n" },
   ["the preface of HTTP/2"] = { 505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" },
