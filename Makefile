@@ -1,9 +1,9 @@
 # Builds luaqueduct, tests it and installs it. `make help` lists the targets.
 #
 # A build is a variant in a folder of its own: plain (build/), debug, asan,
-# tsan and clang (build/<variant>/). Objects stand in <folder>/obj, what only
-# the specs load in <folder>/spec. Sources are listed by hand, so that adding
-# a file is a visible act.
+# tsan, clang and fuzz (build/<variant>/). Objects stand in <folder>/obj, what
+# only the specs load in <folder>/spec. Sources are listed by hand, so that
+# adding a file is a visible act.
 
 VARIANT ?= plain
 BUILD ?= build
@@ -61,6 +61,10 @@ SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox
 LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c)
+# Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
+FUZZ_TARGETS := head
+FUZZ_SRC := $(addprefix spec/fuzz/, http_oracle.c reading.c)
+FUZZ_PURE_SRC := $(BASE_SRC) $(HTTP_SRC)
 
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 LLHTTP_OBJ := $(patsubst %.c,$(OUT)/obj/llhttp/%.o,$(LLHTTP_SRC))
@@ -68,7 +72,7 @@ LLHTTP_OBJ := $(patsubst %.c,$(OUT)/obj/llhttp/%.o,$(LLHTTP_SRC))
 # ---- flags -----------------------------------------------------------------
 
 ifeq ($(origin CC),default)
-CC := $(if $(filter tsan clang,$(VARIANT)),clang,gcc)
+CC := $(if $(filter tsan clang fuzz,$(VARIANT)),clang,gcc)
 endif
 
 comma := ,
@@ -86,6 +90,8 @@ FLAGS_debug := -O0 -g -DLQ_DEBUG
 FLAGS_asan := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer \
     -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_tsan := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer -fsanitize=thread
+FLAGS_fuzz := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer \
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
 # The first name that pkg-config knows; Lua's differs between systems.
 LUA_PC := $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua,\
@@ -165,6 +171,12 @@ $(OUT)/spec/load: $(call obj,$(LOAD_SRC))
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^
 
+# VARIANT=fuzz only.
+$(OUT)/fuzz_%: $(OUT)/obj/spec/fuzz/fuzz_%.o \
+    $(call obj,$(FUZZ_SRC) $(FUZZ_PURE_SRC)) $(LLHTTP_OBJ)
+	$(call say,LINK)
+	$(Q)$(CC) $(BASE_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
 # It stands in for malloc itself: no sanitizer, no variant.
 $(OUT)/spec/malloc_count.so: spec/support/malloc_count.c
 	@mkdir -p $(@D)
@@ -191,7 +203,8 @@ $(OUT)/obj/flags: force
 .PHONY: force
 force:
 
--include $(patsubst %.o,%.d,$(call obj,$(sort $(CORE_SRC) $(SPEC_LIB_SRC) $(LOAD_SRC) \
+-include $(patsubst %.o,%.d,$(call obj,$(sort $(CORE_SRC) $(SPEC_LIB_SRC) \
+    $(LOAD_SRC) $(FUZZ_SRC) $(FUZZ_TARGETS:%=spec/fuzz/fuzz_%.c) \
     $(C_TESTS:%=spec/c/%_test.c))))
 
 # ---- run -------------------------------------------------------------------
@@ -206,9 +219,10 @@ demo: deps
 
 BUSTED := lua5.4 /usr/bin/busted --ignore-lua -o spec/support/ci.lua
 LUA_FILES := $(wildcard lua spec examples)
-C_FILES = $(wildcard core/*/*.[ch] spec/c/*.[ch] spec/support/*.c)
+C_FILES = $(wildcard core/*/*.[ch] spec/c/*.[ch] spec/fuzz/*.[ch] \
+    spec/support/*.c)
 
-##   make test          everything: two compilers, lint, plain, asan, tsan
+##   make test          everything: two compilers, lint, plain, asan, tsan, fuzz
 .PHONY: test test-all
 test: test-deps
 	@$(MAKE) --no-print-directory test-all
@@ -219,8 +233,9 @@ test-all:
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan spec-build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=tsan build \
 	    $(C_TESTS:%=$(BUILD)/tsan/spec/%_test)
+	@$(MAKE) --no-print-directory fuzz-build
 	@failed=0; \
-	for run in style spec-plain spec-asan spec-tsan; do \
+	for run in style spec-plain spec-asan spec-tsan fuzz-short; do \
 	    $(MAKE) --no-print-directory $$run || failed=1; \
 	done; \
 	exit $$failed
@@ -253,6 +268,18 @@ spec-tsan:
 	@LQ_BUILD=$(BUILD)/tsan LQ_CORE=$(BUILD)/spec/core.so \
 	    TSAN_OPTIONS="suppressions=$(CURDIR)/spec/support/tsan.supp atexit_sleep_ms=100" \
 	    $(FIXED) $(BUSTED) --exclude-tags=once,soak $(wildcard spec/system) spec/c
+
+##   make fuzz          10 minutes of every fuzz target; FUZZ_SECONDS=60: shorter
+##   make fuzz-short    the few thousand runs of each that `make test` does
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz fuzz-short fuzz-build
+fuzz fuzz-short: how = $(if $(filter fuzz,$@),$(FUZZ_SECONDS),short)
+fuzz fuzz-short: fuzz-build
+	@echo "== fuzz targets, $(how)$(if $(filter fuzz,$@), s each)"
+	@$(FIXED) lua5.4 spec/fuzz/run.lua $(BUILD)/fuzz $(how) $(FUZZ_TARGETS)
+fuzz-build:
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=fuzz \
+	    $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
 
 ##   make lint          luacheck, clang-format, layers, no mutable statics
 .PHONY: lint style

@@ -1,0 +1,78 @@
+--- What the fuzz targets begin with: one input for each thing there is to say.
+--
+-- `lua5.4 spec/fuzz/seeds.lua FOLDER` writes FOLDER/<target>/<number>. An input
+-- that was a finding once is added here, too, with what was wrong.
+
+local function lines(...)
+  return table.concat({ ... }, "\r\n") .. "\r\n"
+end
+
+--- A request with these field lines.
+local function head(...)
+  return lines("POST /a HTTP/1.1", "Host: a", ...) .. "\r\n"
+end
+
+local seeds = {}
+
+seeds.head = {
+  lines("GET / HTTP/1.1", "Host: a", ""),
+  lines("GET /a/b?c=d&e HTTP/1.0", ""),
+  lines("", "", "HEAD /%20?? HTTP/1.1", "hOST:\t[::1]:80 \t", "X:", "Y: a\tb \xff", ""),
+  lines("OPTIONS * HTTP/1.1", "Host: a:8080", "Connection: close, keep-alive", ""),
+  lines("GET HTTP://user.example:80?q HTTP/1.1", "Host: b", ""),
+  lines("GET https://[v7.a:b]/ HTTP/1.1", "Host: %41b", ""),
+  lines("GET / HTTP/1.0", "Connection: Keep-Alive", "", "GET /2 HTTP/1.1", "Host: a", ""),
+  lines("PROPFIND / HTTP/1.1", "Host: a", "", "M-SEARCH * HTTP/1.1", "Host: a", ""),
+  lines("GET / HTTP/1.1", "Host: a", "Connection: x, Upgrade", "Upgrade: websocket", ""),
+  lines("PATCH / HTTP/1.1", "Host:", "Content-Length: 0", "",
+    "DELETE / HTTP/1.1", "Host: a", "Content-Length: 2", "", "okPUT / HTTP/1.1", "Host: a", ""),
+  head "Content-Length: 3" .. "abc",
+  head("Content-Length: 5", "Expect: 100-continue") .. "abc",
+  head "Transfer-Encoding: Chunked" .. "3;a=b\r\nabc\r\n0\r\nT: u\r\n\r\n" .. head(),
+  -- Refused.
+  lines("BREW /pot HTTP/1.1", "Host: a", ""),
+  lines("CONNECT a:80 HTTP/1.1", "Host: a", ""),
+  lines("DESCRIBE / RTSP/1.0", "Host: a", ""),
+  lines("GET / HTTP/2.0", "Host: a", ""),
+  lines("PRI * HTTP/2.0", "", "SM", ""),
+  lines("GET /", ""),
+  lines("GET  / HTTP/1.1", "Host: a", ""),
+  lines("GET a HTTP/1.1", "Host: a", ""),
+  lines("GET /a#b HTTP/1.1", "Host: a", ""),
+  lines("GET / HTTP/1.1", ""),
+  lines("GET / HTTP/1.1", "Host: a", "Host: a", ""),
+  lines("GET / HTTP/1.1", "Host: a b", ""),
+  lines("GET / HTTP/1.1", "Host : a", ""),
+  lines("GET / HTTP/1.1", "Host: a", " folded", ""),
+  "GET / HTTP/1.1\nHost: a\n\n",
+  "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n",
+  "GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n",
+  head("Content-Length: 1", "Content-Length: 1"),
+  head("Content-Length: 1", "Transfer-Encoding: chunked"),
+  head "Content-Length: 9223372036854775808",
+  head "Content-Length: +1",
+  head "Transfer-Encoding: gzip, chunked",
+  head "Transfer-Encoding: chunked, chunked",
+  head "Transfer-Encoding:",
+  lines("POST / HTTP/1.0", "Transfer-Encoding: chunked", ""),
+  head "Expect: tea",
+  -- Found: a wrong answer each.
+  lines("GET / HTTP/0.1", "Host: a", ""), -- was 400
+  lines("GET / HTTP/5.$", "Host: a", ""), -- was 505
+  lines("GET http" .. ("x"):rep(140) .. "/ HTTP/1.1", "Host: a", ""), -- told by its cuts
+  lines("GET / HTTP/1.1", "Host: %", ""), -- was accepted
+  lines("GET / HTTP/1.1", "Host: [1]", ""), -- was accepted
+  head "Transfer-Encoding: , chunked", -- was accepted
+}
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  assert(file:write(text))
+  assert(file:close())
+end
+
+local folder = assert(arg[1], "a folder is missing")
+for target, list in pairs(seeds) do
+  assert(os.execute(("mkdir -p '%s/%s'"):format(folder, target)))
+  for i, text in ipairs(list) do write(("%s/%s/%02d"):format(folder, target, i), text) end
+end
