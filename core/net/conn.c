@@ -194,6 +194,7 @@ static void leave_exchanges(lq_conn *c)
     lq_list *link;
 
     c->parsing = NULL;
+    c->exchange_count = 0;
     /* All of them first: one that ends may end another. */
     for (link = c->exchanges.next; link != &c->exchanges; link = link->next)
         LQ_CONTAINER_OF(link, lq_exchange, link)->conn = NULL;
@@ -249,6 +250,7 @@ void lq_conn_end(lq_conn *c)
 {
     if (c->state == LQ_CONN_CLOSING) return;
     lq_conn_refuse(c);
+    leave_exchanges(c); /* behind an answer that ends the connection */
     c->ends_when_sent = true;
     lq_conn_flush_later(c);
 }

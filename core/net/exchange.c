@@ -196,6 +196,7 @@ lq_response_opts lq_exchange_opts(lq_exchange *x, int64_t length)
 
     x->close = x->close || !r->keep_alive || !is_rest_small(x) || !is_framed ||
                (x->net->is_draining && is_last(x));
+    if (x->close && x->request_done && x->conn) lq_conn_refuse(x->conn);
     return (lq_response_opts){
         .minor = r->minor,
         .keep_alive = !x->close,

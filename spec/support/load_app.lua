@@ -41,7 +41,7 @@ router:any("/form", function(req)
 end)
 router:any("/echo[/*]", function(req)
   return { headers = size(req.headers), query = size(req.query), cookies = size(req.cookies),
-    host = #req.host, path = #req.path, has = req.headers["X-A"] ~= nil }
+    host = #(req.host or ""), path = #req.path, has = req.headers["X-A"] ~= nil }
 end)
 
 router:any("/stream", function()

@@ -5,7 +5,8 @@
 local factor = tonumber(os.getenv "LQ_SCALE" or "1") or 1
 
 ---@param count number how often at a scale of one
+---@param most? integer never more often than that
 ---@return integer at least 1
-return function(count)
-  return math.max(1, math.floor(count * factor + 0.5))
+return function(count, most)
+  return math.max(1, math.min(math.floor(count * factor + 0.5), most or math.maxinteger))
 end

@@ -150,6 +150,26 @@ for _, workers in ipairs { 1, 4 } do
       end
     end)
 
+    it("end behind an answer that has to end them, also when others were quicker", function()
+      local stream = "GET /stream/2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+      local large = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99000000\r\n\r\n"
+      local cases = { [stream] = 200, [large] = 413, [get "/%zz"] = 400,
+        ["POST /nowhere" .. large:sub(11)] = 404 }
+
+      for text, status in pairs(cases) do
+        for _, first in ipairs { "/n/1", "/wait/1/0.02", "/stream/1" } do
+          local tail = status == 413 and SMUGGLED or get "/wait/3/0.001" .. SMUGGLED
+          if status == 200 then tail = get "/wait/3/0" .. get "/n/4" end
+          local answers = talk(app, { get(first), text }, tail)
+
+          assert.are.same({ 2, status, "close" }, { #answers, answers[2].status,
+            answers[2]:header "connection" }, text)
+          assert.is_nil(answers.rest)
+          assert.are.equal("eof", answers.ended)
+        end
+      end
+    end)
+
     it("end behind an HTTP/1.0 request that does not ask to go on", function()
       local kept = "GET /n/1 HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
       local answers = talk(app, { kept, kept, "GET /n/2 HTTP/1.0\r\n\r\n", SMUGGLED })
