@@ -44,8 +44,8 @@ LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c vm.c task.c \
     app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c headers.c \
     pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
 # What of room `run` starts no thread.
-RUN_PURE_SRC := $(addprefix core/run/, options.c cpus.c sockets.c \
-    paths.c)
+RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
+    options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
     relief.c supervisor.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)

@@ -4,7 +4,7 @@
  * Thread:  parse and print_help - start-up only (getopt has state of its
  *          own). The struct is read by any thread afterwards.
  * Life:    parse -> fini.
- * Knows:   base, log, cpus, sockets, getopt.
+ * Knows:   base, option_table, option_value, listen_url, getopt.
  */
 #ifndef LQ_OPTIONS_H
 #define LQ_OPTIONS_H
@@ -35,7 +35,7 @@ typedef struct lq_options {
     lq_command help_for; /* of LQ_COMMAND_HELP, which is: all of them */
     const char *app;
     int workers;
-    const char *listen[LQ_LISTEN_MAX]; /* each passed lq_sockets_check */
+    const char *listen[LQ_LISTEN_MAX]; /* each passed lq_listen_url_check */
     size_t listen_count;
     char short_listen[300]; /* what -a and -p make */
     bool share_port;

@@ -15,21 +15,13 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "run/listen_url.h"
 
 enum {
     BACKLOG = 4096,
     URL_BYTES = 320,
-    HOST_BYTES = 256,
     NOT_SENT_BYTES = 128 * 1024, /* that the kernel holds for a connection */
 };
-
-/* What a URL says. */
-typedef struct place {
-    const char *path; /* of a unix socket: lent by the URL; else NULL */
-    char host[HOST_BYTES];
-    bool is_v6; /* stood in brackets */
-    int port;
-} place;
 
 typedef struct listener {
     char url[URL_BYTES];
@@ -49,95 +41,6 @@ struct lq_sockets {
     listener listeners[];
 };
 
-/* ---- URLs --------------------------------------------------------------- */
-
-static int refuse(lq_err *err, const char *url, const char *why)
-{
-    return lq_err_set(err, LQ_EINVALID, "--listen %.120s: %s", url, why);
-}
-
-/* A literal of IPv6, perhaps with a zone: fe80::1%eth0. */
-static bool is_v6_literal(const char *host)
-{
-    char digits[HOST_BYTES];
-    struct in6_addr ignored;
-    size_t len = strcspn(host, "%");
-
-    memcpy(digits, host, len);
-    digits[len] = '\0';
-    return inet_pton(AF_INET6, digits, &ignored) == 1;
-}
-
-/* Letters, digits, hyphens and dots; what else a zone may have. */
-static bool is_host_text(const char *host)
-{
-    return *host && host[strspn(host, "abcdefghijklmnopqrstuvwxyz"
-                                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                      "0123456789.-_:%")] == '\0';
-}
-
-/* HOST or [HOST] from the front of `text`. Returns what stands behind it, or
- * NULL. */
-static const char *read_host(place *p, const char *text)
-{
-    size_t len;
-
-    p->is_v6 = *text == '[';
-    text += p->is_v6;
-    len = strcspn(text, p->is_v6 ? "]" : ":/");
-    if (len >= sizeof p->host || (p->is_v6 && !text[len])) return NULL;
-    memcpy(p->host, text, len);
-    p->host[len] = '\0';
-    if (!is_host_text(p->host)) return NULL;
-    if (p->is_v6 && !is_v6_literal(p->host)) return NULL;
-    return text + len + p->is_v6;
-}
-
-static int parse_tcp(place *p, const char *url, lq_err *err)
-{
-    const char *rest = read_host(p, url + 7);
-    size_t len;
-
-    if (!rest)
-        return refuse(err, url,
-                      "expected http://HOST:PORT with a name, an IPv4 address "
-                      "or an IPv6 address in brackets");
-    if (*rest != ':')
-        return refuse(err, url, "expected a port behind the host");
-    len = strspn(++rest, "0123456789");
-    p->port = len > 0 && len <= 5 ? atoi(rest) : 65536;
-    if (p->port > 65535 || (rest[len] && rest[len] != '/'))
-        return refuse(err, url, "expected a port from 0 to 65535");
-    if (rest[len] && rest[len + 1])
-        return refuse(err, url, "expected nothing behind the port");
-    return 0;
-}
-
-static int parse_unix(place *p, const char *url, lq_err *err)
-{
-    const char *path = url + 5, *at;
-
-    if (*path != '/' || !path[1])
-        return refuse(err, url, "expected an absolute path: unix:/PATH");
-    for (at = path; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            return refuse(err, url, "expected no control characters");
-    if (strlen(path) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
-        return refuse(err, url, "expected a path of at most 107 bytes");
-    p->path = path;
-    return 0;
-}
-
-static int parse(place *p, const char *url, lq_err *err)
-{
-    memset(p, 0, sizeof *p);
-    if (strncmp(url, "http://", 7) == 0) return parse_tcp(p, url, err);
-    if (strncmp(url, "unix:", 5) == 0) return parse_unix(p, url, err);
-    if (strncmp(url, "https://", 8) == 0)
-        return refuse(err, url, "TLS is not available, expected http://");
-    return refuse(err, url, "expected http://HOST:PORT or unix:/PATH");
-}
-
 /* ---- addresses ---------------------------------------------------------- */
 
 static bool is_unix(const listener *l)
@@ -153,7 +56,7 @@ static in_port_t *port_of(listener *l)
                : &((struct sockaddr_in *)(void *)&l->address)->sin_port;
 }
 
-static void put_url(listener *l, const place *p)
+static void put_url(listener *l, const lq_listen_url *p)
 {
     if (p->path)
         snprintf(l->url, sizeof l->url, "unix:%s", p->path);
@@ -175,7 +78,7 @@ static void set_path(listener *l, const char *path)
 
 /* A name that has addresses of both kinds means the IPv4 one: `localhost` is
  * then the same as 127.0.0.1. */
-static int resolve(listener *l, const place *p, lq_err *err)
+static int resolve(listener *l, const lq_listen_url *p, lq_err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = p->is_v6 ? AI_NUMERICHOST : 0};
@@ -183,9 +86,9 @@ static int resolve(listener *l, const place *p, lq_err *err)
     int code = getaddrinfo(p->host, NULL, &hints, &found);
 
     if (code != 0)
-        return refuse(err, l->url,
-                      code == EAI_SYSTEM ? strerror(errno)
-                                         : gai_strerror(code));
+        return lq_listen_url_refuse(err, l->url,
+                                    code == EAI_SYSTEM ? strerror(errno)
+                                                       : gai_strerror(code));
     for (at = found; at && at->ai_family != AF_INET;) at = at->ai_next;
     if (!at) at = found;
     memcpy(&l->address, at->ai_addr, at->ai_addrlen);
@@ -254,7 +157,7 @@ static int probe(const listener *l)
     return err;
 }
 
-static int take_port(listener *l, int fd, place *p)
+static int take_port(listener *l, int fd, lq_listen_url *p)
 {
     l->address_len = sizeof l->address;
     if (getsockname(fd, (void *)&l->address, &l->address_len) < 0)
@@ -265,7 +168,7 @@ static int take_port(listener *l, int fd, place *p)
 }
 
 /* The first bind picks where the port is 0, the others take the same. */
-static int bind_tcp(listener *l, place *p, int count, bool share_port)
+static int bind_tcp(listener *l, lq_listen_url *p, int count, bool share_port)
 {
     int err = share_port || p->port == 0 ? 0 : probe(l), fd;
 
@@ -377,8 +280,8 @@ static bool is_double(const lq_sockets *s, const listener *l)
 static int open_one(lq_sockets *s, const char *url, lq_err *err)
 {
     listener *l = &s->listeners[s->count++];
-    place p;
-    int code = parse(&p, url, err);
+    lq_listen_url p;
+    int code = lq_listen_url_parse(&p, url, err);
 
     if (code < 0) return code;
     put_url(l, &p);
@@ -388,19 +291,12 @@ static int open_one(lq_sockets *s, const char *url, lq_err *err)
         code = resolve(l, &p, err);
     if (code < 0) return code;
     if ((p.path || p.port) && is_double(s, l))
-        return refuse(err, l->url, "it is given twice");
+        return lq_listen_url_refuse(err, l->url, "it is given twice");
     l->fds = lq_mem_zalloc((size_t)s->workers * sizeof *l->fds);
     if (!l->fds) return fail(err, l, -ENOMEM);
     code =
         p.path ? bind_unix(l) : bind_tcp(l, &p, s->workers, s->is_port_shared);
     return code < 0 ? fail(err, l, code) : 0;
-}
-
-int lq_sockets_check(const char *url, lq_err *err)
-{
-    place p;
-
-    return parse(&p, url, err);
 }
 
 int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,

@@ -11,7 +11,7 @@
  * Owns:    the descriptors, and the file of a unix socket.
  * Thread:  main thread; fd, count, is_shared and url are read by workers.
  * Life:    open -> listen -> shut -> close; close may come at any point.
- * Knows:   base, libc.
+ * Knows:   base, listen_url, libc.
  */
 #ifndef LQ_SOCKETS_H
 #define LQ_SOCKETS_H
@@ -19,10 +19,6 @@
 #include "base/err.h"
 
 typedef struct lq_sockets lq_sockets;
-
-/* Whether `url` is http://HOST:PORT or unix:/PATH; looks up no name and opens
- * nothing. Returns 0 or LQ_EINVALID. */
-int lq_sockets_check(const char *url, lq_err *err);
 
 /* Binds every URL. `err` tells which one failed and why. Returns LQ_EINVALID
  * for a URL, else -errno; then nothing stays bound. Copies `urls`. */

@@ -22,6 +22,7 @@
 
 #include "base/err.h"
 #include "run/cpus.h"
+#include "run/listen_url.h"
 #include "run/options.h"
 #include "run/paths.h"
 #include "run/sockets.h"
@@ -221,7 +222,7 @@ static int push_failure(lua_State *L, int code, const lq_err *err)
 static int run_check(lua_State *L)
 {
     lq_err err;
-    int code = lq_sockets_check(luaL_checkstring(L, 1), &err);
+    int code = lq_listen_url_check(luaL_checkstring(L, 1), &err);
 
     if (code < 0) return push_failure(L, code, &err);
     lua_pushboolean(L, true);

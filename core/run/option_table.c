@@ -1,0 +1,157 @@
+/* option_table.c - see option_table.h. */
+#include "run/option_table.h"
+
+#include <string.h>
+
+#include "run/option_value.h"
+
+enum { SERVE = 1 << LQ_COMMAND_SERVE, ROUTES = 1 << LQ_COMMAND_ROUTES };
+enum {
+    OTHERS = 1 << LQ_COMMAND_VERSION,
+    EVERY = SERVE | ROUTES | OTHERS | 1 << LQ_COMMAND_HELP
+};
+
+static const lq_command_row commands[] = {
+    {{"serve"}, LQ_COMMAND_SERVE, "[APP]", "serves an app (app.lua)"},
+    {{"routes"}, LQ_COMMAND_ROUTES, "[APP]", "prints an app's routing table"},
+    {{"version", "--version", "-V"},
+     LQ_COMMAND_VERSION,
+     NULL,
+     "prints the versions of luaqueduct and its parts"},
+    {{"help", "--help", "-h"},
+     LQ_COMMAND_HELP,
+     "[COMMAND]",
+     "prints this, or what one command takes"},
+};
+
+#define HEADING(commands, text)                                                \
+    {                                                                          \
+        LQ_KIND_HEADING, commands, 0, NULL, NULL, 0, NULL, NULL, text          \
+    }
+#define SECONDS(name, field, preset, help)                                     \
+    {                                                                          \
+        LQ_KIND_SECONDS, SERVE, 0, name, "S", offsetof(lq_options, field),     \
+            preset, "1000000000", help                                         \
+    }
+
+static const lq_option_row rows[] = {
+    HEADING(SERVE, "Listening"),
+    {LQ_KIND_LISTEN, SERVE, 0, "listen", "URL", 0, NULL, NULL,
+     "http://127.0.0.1:8888 unless given, http://[::1]:80\n"
+     "or unix:/path.sock; port 0: a free one; repeatable"},
+    {LQ_KIND_ADDRESS, SERVE, 'a', "address", "ADDR", 0, "127.0.0.1", NULL,
+     "with -p short for one --listen"},
+    {LQ_KIND_PORT, SERVE, 'p', "port", "PORT", 0, "8888", "65535",
+     "with -a short for one --listen"},
+    {LQ_KIND_FLAG, SERVE, 0, "share-port", NULL,
+     offsetof(lq_options, share_port), NULL, NULL,
+     "lets several runtimes listen on the same port"},
+    HEADING(SERVE, "Workers and the app"),
+    {LQ_KIND_WORKERS, SERVE, 'j', "workers", "N|auto",
+     offsetof(lq_options, workers), "auto", "1024",
+     "worker threads; auto: the CPUs this process may\n"
+     "use, cgroup and affinity included"},
+    HEADING(ROUTES, "The app"),
+    {LQ_KIND_PAIR, SERVE | ROUTES, 0, "option", "K=V", 0, NULL, NULL,
+     "sets options.context.K to the string V; repeatable"},
+    HEADING(SERVE, "Time limits"),
+    SECONDS("start-timeout", start_timeout, "60",
+            "what has not prepared by then ends the start"),
+    SECONDS("drain-timeout", drain_timeout, "10",
+            "how long a stop waits for what is in flight"),
+    SECONDS("header-timeout", header_timeout, "10",
+            "408 when a whole request head takes longer"),
+    SECONDS("idle-timeout", idle_timeout, "75",
+            "a kept connection with no request ends"),
+    SECONDS("body-timeout", body_timeout, "30",
+            "408 after such a silence while a body arrives"),
+    SECONDS("write-timeout", write_timeout, "30",
+            "longest time in which a client takes nothing of\n"
+            "an answer"),
+    SECONDS("request-timeout", request_timeout, "30",
+            "503 when a handler takes longer; it is ended"),
+    HEADING(SERVE, "Size limits"),
+    {LQ_KIND_SIZE, SERVE, 0, "header-limit", "SIZE",
+     offsetof(lq_options, header_limit), "32K", "1G",
+     "431 when a request's head is larger"},
+    {LQ_KIND_SIZE, SERVE, 0, "body-limit", "SIZE",
+     offsetof(lq_options, body_limit), "10M", "1048576G",
+     "413 when a request's body is larger"},
+    {LQ_KIND_COUNT, SERVE, 0, "max-connections", "N",
+     offsetof(lq_options, max_connections), "0", "1000000000",
+     "of each worker; 0: as many as the limit of file\n"
+     "descriptors allows"},
+    HEADING(SERVE | ROUTES, "Log and help"),
+    {LQ_KIND_LEVEL, SERVE | ROUTES, 0, "log-level", "LEVEL",
+     offsetof(lq_options, log_level), "info", NULL,
+     "debug, info, warn or error"},
+    HEADING(OTHERS, "Options"),
+    {LQ_KIND_HELP, EVERY, 'h', "help", NULL, 0, NULL, NULL, "prints this"},
+};
+
+const lq_command_row *lq_command_at(size_t i)
+{
+    return i < LQ_COUNT_OF(commands) ? &commands[i] : NULL;
+}
+
+const lq_command_row *lq_command_find(const char *name)
+{
+    size_t i, k;
+
+    for (i = 0; i < LQ_COUNT_OF(commands); i++)
+        for (k = 0; k < 3 && commands[i].names[k]; k++)
+            if (strcmp(commands[i].names[k], name) == 0) return &commands[i];
+    return NULL;
+}
+
+const lq_command_row *lq_command_row_of(lq_command command)
+{
+    size_t i = 0;
+
+    while (commands[i].command != command) i++;
+    return &commands[i];
+}
+
+const lq_option_row *lq_option_at(size_t i)
+{
+    _Static_assert(LQ_COUNT_OF(rows) <= LQ_OPTIONS_MAX, "room for all");
+    return i < LQ_COUNT_OF(rows) ? &rows[i] : NULL;
+}
+
+bool lq_option_is_of(lq_command command, const lq_option_row *row)
+{
+    return row->commands & 1 << command;
+}
+
+uint64_t lq_option_most(const lq_option_row *row)
+{
+    uint64_t most = 0;
+
+    if (row->most && !lq_option_read_size(row->most, UINT64_MAX, &most))
+        LQ_ASSERT(false);
+    return most;
+}
+
+void lq_option_put_expected(const lq_option_row *row, char *out, size_t cap)
+{
+    const char *text = "";
+
+    switch (row->kind) {
+    case LQ_KIND_WORKERS: text = "auto or a number from 1 to"; break;
+    case LQ_KIND_PORT: text = "a number from 0 to"; break;
+    case LQ_KIND_COUNT: text = "a number from 0 (no limit) to"; break;
+    case LQ_KIND_SECONDS:
+        text = "seconds such as 2.5, from 0 (no limit) to";
+        break;
+    case LQ_KIND_SIZE:
+        text = "a size such as 512, 64K or 10M, from 0 (no limit) to";
+        break;
+    case LQ_KIND_PAIR: text = "K=V, at most 256 times"; break;
+    case LQ_KIND_LEVEL: text = "debug, info, warn or error"; break;
+    case LQ_KIND_LISTEN: text = "http://HOST:PORT or unix:/PATH"; break;
+    case LQ_KIND_ADDRESS: text = "an IP address or the name of a host"; break;
+    default: break;
+    }
+    snprintf(out, cap, "%s%s%s", text, row->most ? " " : "",
+             row->most ? row->most : "");
+}

@@ -1,0 +1,92 @@
+/* option_value.c - see option_value.h. */
+#include "run/option_value.h"
+
+#include <string.h>
+
+#include "log/log.h"
+#include "run/cpus.h"
+
+#define DIGITS "0123456789"
+
+bool lq_option_read_count(lq_str text, uint64_t most, uint64_t *out)
+{
+    uint64_t value = 0, digit;
+    size_t i;
+
+    for (i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') return false;
+        digit = (uint64_t)(text.ptr[i] - '0');
+        if (digit > most || value > (most - digit) / 10) return false;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return text.len > 0;
+}
+
+bool lq_option_read_size(const char *text, uint64_t most, uint64_t *out)
+{
+    lq_str digits = {text, strspn(text, DIGITS)};
+    const char *unit = text + digits.len;
+    int shift = 0;
+
+    switch (*unit) {
+    case '\0': break;
+    case 'K': shift = 10; break;
+    case 'M': shift = 20; break;
+    case 'G': shift = 30; break;
+    default: return false;
+    }
+    if (*unit && unit[1]) return false;
+    if (!lq_option_read_count(digits, most >> shift, out)) return false;
+    *out <<= shift;
+    return true;
+}
+
+/* Own code, as strtod follows the locale and takes "0x1p3" and "inf". What is
+ * not 0 stays so when it becomes ms. */
+bool lq_option_read_seconds(const char *text, uint64_t most, double *out)
+{
+    lq_str whole = {text, strspn(text, DIGITS)}, part = {NULL, 0};
+    uint64_t seconds, fraction = 0;
+    double value, scale = 1;
+    size_t i;
+
+    if (!lq_option_read_count(whole, most, &seconds)) return false;
+    if (text[whole.len] == '.') {
+        part.ptr = text + whole.len + 1;
+        part.len = strspn(part.ptr, DIGITS);
+        if (part.len == 0 || part.ptr[part.len]) return false;
+    } else if (text[whole.len]) {
+        return false;
+    }
+    for (i = 0; i < part.len && i < 9; i++, scale *= 10)
+        fraction = fraction * 10 + (uint64_t)(part.ptr[i] - '0');
+    value = (double)seconds + (double)fraction / scale;
+    if (value > (double)most) return false;
+    *out = value > 0 && value < 0.001 ? 0.001 : value;
+    return true;
+}
+
+bool lq_option_read_workers(const char *text, uint64_t most, int *out)
+{
+    uint64_t n;
+    int cpus;
+
+    if (strcmp(text, "auto") == 0) {
+        cpus = lq_cpus();
+        *out = cpus < (int)most ? cpus : (int)most;
+        return true;
+    }
+    if (!lq_option_read_count((lq_str){text, strlen(text)}, most, &n))
+        return false;
+    *out = (int)n;
+    return n > 0;
+}
+
+bool lq_option_read_level(const char *text, int *out)
+{
+    int level = lq_log_level_from(text);
+
+    if (level >= 0) *out = level;
+    return level >= 0;
+}

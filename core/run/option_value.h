@@ -1,0 +1,30 @@
+/* option_value.h - values as a command line writes them.
+ *
+ * Each returns false, and leaves `out` alone, when the text is not what it
+ * reads or is more than `most`.
+ *
+ * Owns:    nothing.
+ * Thread:  none; read_workers - start-up only.
+ * Knows:   base, log, cpus.
+ */
+#ifndef LQ_OPTION_VALUE_H
+#define LQ_OPTION_VALUE_H
+
+#include "base/str.h"
+
+/* Digits alone. */
+bool lq_option_read_count(lq_str text, uint64_t most, uint64_t *out);
+
+/* Digits, perhaps with K, M or G (powers of 1024) behind. */
+bool lq_option_read_size(const char *text, uint64_t most, uint64_t *out);
+
+/* Digits, perhaps with a fraction behind a dot; 0 or at least 0.001. */
+bool lq_option_read_seconds(const char *text, uint64_t most, double *out);
+
+/* 1 to `most`, or `auto`: the CPUs there are, `most` of them. */
+bool lq_option_read_workers(const char *text, uint64_t most, int *out);
+
+/* The name of a log level. */
+bool lq_option_read_level(const char *text, int *out);
+
+#endif
