@@ -159,15 +159,13 @@ static void try_limits(const reading *full, const oracle_head *h, lq_str bytes,
                        uint64_t seed)
 {
     lq_parse_limits limits = small_limits(&seed);
-    reading whole, pieces;
+    reading whole;
 
     bytes.len = full->has_head ? full->head_len : bytes.len;
     reading_init(&whole, bytes, READING_WHOLE, 0, &limits);
-    reading_init(&pieces, bytes, READING_PIECES, seed, &limits);
-    reading_check_same(&whole, &pieces);
+    reading_check_cuts(&whole, bytes, seed);
     check_limited(&whole, full, h, &limits);
     check_described(&whole, bytes);
-    reading_fini(&pieces);
     reading_fini(&whole);
 }
 
@@ -176,18 +174,13 @@ static void try_limits(const reading *full, const oracle_head *h, lq_str bytes,
 /* Checks one message; returns its length, 0 when no other can follow. */
 static size_t try_message(oracle_head *h, lq_str bytes, uint64_t seed)
 {
-    reading whole, single, pieces;
+    reading whole;
     size_t used;
 
     oracle_read_head(h, bytes);
     reading_init(&whole, bytes, READING_WHOLE, 0, &ample);
     check_head(&whole, h, bytes);
-    reading_init(&single, bytes, READING_BYTES, 0, &ample);
-    reading_check_same(&whole, &single);
-    reading_fini(&single);
-    reading_init(&pieces, bytes, READING_PIECES, seed, &ample);
-    reading_check_same(&whole, &pieces);
-    reading_fini(&pieces);
+    reading_check_cuts(&whole, bytes, seed);
     try_limits(&whole, h, bytes, seed);
     used = whole.event == LQ_PARSE_DONE ? whole.used : 0;
     reading_fini(&whole);

@@ -440,6 +440,7 @@ typedef struct cursor {
 static bool stop(cursor *c, oracle_verdict verdict)
 {
     c->out->verdict = verdict;
+    if (verdict == ORACLE_BAD) c->out->extra_most++; /* the bad byte */
     return false;
 }
 
@@ -461,9 +462,9 @@ static bool take_line_end(cursor *c)
 /* Text up to the CR of its line. */
 static bool take_text(cursor *c)
 {
-    size_t len = find(c->left, 0, "\r");
+    size_t len = 0;
 
-    if (!is_text(part(c->left, 0, len))) return stop(c, ORACLE_BAD);
+    while (len < c->left.len && is_text(part(c->left, len, len + 1))) len++;
     c->out->extra_least += len;
     c->out->extra_most += len + 2;
     c->left = part(c->left, len, c->left.len);

@@ -38,7 +38,14 @@ void reading_init(reading *r, lq_str bytes, reading_cuts cuts, uint64_t seed,
                   const lq_parse_limits *limits);
 void reading_fini(reading *r);
 
+/* What of the body came; lent until fini. */
+lq_str reading_body(const reading *r);
+
 /* Ends the run unless both tell the same story. */
 void reading_check_same(const reading *a, const reading *b);
+
+/* The same for what comes byte by byte and in pieces, under the limits and the
+ * bytes of `whole`. */
+void reading_check_cuts(const reading *whole, lq_str bytes, uint64_t seed);
 
 #endif

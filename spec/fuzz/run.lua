@@ -15,6 +15,7 @@ local MEMORY_MIB = 2048
 -- Longest input, words that the target knows.
 local TARGETS = {
   head = { max_len = 2048, dict = "http" },
+  body = { max_len = 1024, dict = "http" },
 }
 
 local folder, how = arg[1], arg[2]

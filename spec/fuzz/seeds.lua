@@ -65,6 +65,33 @@ seeds.head = {
   head "Transfer-Encoding: , chunked", -- was accepted
 }
 
+seeds.body = {
+  "0\r\n\r\n",
+  "3\r\nabc\r\n00B\r\nhello world\r\n0\r\n\r\nGET / HTTP/1.1\r\n",
+  "3;a;b=c;d=\"e\\\"\"\r\nabc\r\n0 \t;\r\n\r\n",
+  "1\r\na\r\n0\r\nA:\r\nB: c\td \r\n\r\n",
+  ("1\r\nx\r\n"):rep(30) .. "0\r\n\r\n",
+  "1;" .. ("x"):rep(300) .. "\r\na\r\n0\r\nA: " .. ("y"):rep(300) .. "\r\n\r\n",
+  "0000000000000003\r\nabc\r\n0000000000000000\r\n\r\n",
+  "7fffffffffffffff\r\nabc",
+  -- Refused.
+  "00000000000000003\r\nabc\r\n0\r\n\r\n",
+  "8000000000000000\r\n",
+  "-1\r\n",
+  "0x3\r\nabc\r\n",
+  "3 \r\nabc\r\n",
+  "3\nabc\n0\n\n",
+  "3\rabc",
+  "3\r\nabcd\r\n0\r\n\r\n",
+  "3;a\1\r\nabc\r\n",
+  "\r\n",
+  "0\r\nA\r\n\r\n",
+  "0\r\n: a\r\n\r\n",
+  "0\r\nA: b\r\n c\r\n\r\n",
+  "0\r\nA: b\0\r\n\r\n",
+  "0\r\n\rX",
+}
+
 local function write(path, text)
   local file = assert(io.open(path, "wb"))
   assert(file:write(text))
