@@ -1,8 +1,24 @@
 /* mem.c - see mem.h. */
 #include "base/mem.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    MMAP_FROM = 256 * 1024, /* a block from here on is mapped by itself */
+    KEEP_FREE = 512 * 1024, /* at the end of an arena */
+};
+
+void lq_mem_init(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
+    mallopt(M_TRIM_THRESHOLD, KEEP_FREE);
+#endif
+}
 
 void *lq_mem_alloc(size_t len)
 {
@@ -19,6 +35,13 @@ void *lq_mem_realloc(void *ptr, size_t len)
     return realloc(ptr, len);
 }
 
+void *lq_mem_aligned(size_t align, size_t len)
+{
+    void *ptr;
+
+    return posix_memalign(&ptr, align, len) == 0 ? ptr : NULL;
+}
+
 char *lq_mem_strndup(const char *s, size_t len)
 {
     char *copy = lq_mem_alloc(len + 1);
@@ -32,4 +55,11 @@ char *lq_mem_strndup(const char *s, size_t len)
 void lq_mem_free(void *ptr)
 {
     free(ptr);
+}
+
+void lq_mem_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

@@ -18,9 +18,18 @@
 
 enum {
     LARGEST = LQ_ALLOC_STEP * LQ_ALLOC_CLASSES,
-    CHUNK = 32 * 1024,
-    CHUNK_HEAD = 16, /* the link, and the alignment of what follows */
+    CHUNK_ALIGN = 32 * 1024,  /* so a block tells its chunk */
+    CHUNK = CHUNK_ALIGN - 64, /* with malloc's own head the next one fits in */
+    CHUNK_HEAD = 32,
 };
+
+struct lq_alloc_chunk {
+    lq_alloc_chunk *next;
+    size_t cut;  /* bytes made into blocks; of the newest not yet known */
+    size_t idle; /* trim: how many of them are free */
+};
+
+_Static_assert(sizeof(lq_alloc_chunk) <= CHUNK_HEAD, "room for the head");
 
 void lq_alloc_init(lq_alloc *a)
 {
@@ -29,10 +38,10 @@ void lq_alloc_init(lq_alloc *a)
 
 void lq_alloc_fini(lq_alloc *a)
 {
-    void *chunk, *next;
+    lq_alloc_chunk *chunk, *next;
 
     for (chunk = a->chunks; chunk; chunk = next) {
-        memcpy(&next, chunk, sizeof next);
+        next = chunk->next;
         lq_mem_free(chunk);
     }
     lq_alloc_init(a);
@@ -48,14 +57,21 @@ static bool is_small(size_t len)
     return !USES_MALLOC && len <= LARGEST;
 }
 
+/* What has been cut from the newest chunk. */
+static void note_cut(lq_alloc *a)
+{
+    if (a->at) a->chunks->cut = CHUNK - CHUNK_HEAD - a->left;
+}
+
 static bool add_chunk(lq_alloc *a)
 {
-    char *chunk = lq_mem_alloc(CHUNK);
+    lq_alloc_chunk *chunk = lq_mem_aligned(CHUNK_ALIGN, CHUNK);
 
     if (!chunk) return false;
-    memcpy(chunk, &a->chunks, sizeof a->chunks);
+    note_cut(a);
+    chunk->next = a->chunks;
     a->chunks = chunk;
-    a->at = chunk + CHUNK_HEAD;
+    a->at = (char *)chunk + CHUNK_HEAD;
     a->left = CHUNK - CHUNK_HEAD;
     return true;
 }
@@ -113,6 +129,12 @@ static void *resize(lq_alloc *a, void *ptr, size_t old_len, size_t new_len)
     return block;
 }
 
+static bool is_too_much(const lq_alloc *a, size_t old_len, size_t new_len)
+{
+    return LQ_UNLIKELY(a->limit) && new_len > old_len &&
+           a->used + (new_len - old_len) > a->limit + a->reserve;
+}
+
 void *lq_alloc_lua(void *ud, void *ptr, size_t old_len, size_t new_len)
 {
     lq_alloc *a = ud;
@@ -124,7 +146,73 @@ void *lq_alloc_lua(void *ud, void *ptr, size_t old_len, size_t new_len)
         a->used -= old_len;
         return NULL;
     }
+    if (is_too_much(a, old_len, new_len)) return NULL;
     block = old_len ? resize(a, ptr, old_len, new_len) : take(a, new_len);
     if (block) a->used += new_len - old_len;
     return block;
+}
+
+/* ---- giving back -------------------------------------------------------- */
+
+static lq_alloc_chunk *chunk_of(void *block)
+{
+    return (lq_alloc_chunk *)((uintptr_t)block & ~(uintptr_t)(CHUNK_ALIGN - 1));
+}
+
+static bool is_idle(const lq_alloc_chunk *chunk)
+{
+    return chunk->idle == chunk->cut;
+}
+
+static void *next_of(void *block)
+{
+    void *next;
+
+    memcpy(&next, block, sizeof next);
+    return next;
+}
+
+static void count_idle(lq_alloc *a)
+{
+    lq_alloc_chunk *chunk;
+    void *block;
+    size_t i;
+
+    for (chunk = a->chunks; chunk; chunk = chunk->next) chunk->idle = 0;
+    for (i = 0; i < LQ_ALLOC_CLASSES; i++)
+        for (block = a->free[i]; block; block = next_of(block))
+            chunk_of(block)->idle += (i + 1) * LQ_ALLOC_STEP;
+}
+
+/* Takes the blocks of idle chunks off their list. */
+static void drop_idle(void **list)
+{
+    void *block = *list, *next, *kept = NULL;
+
+    for (; block; block = next) {
+        next = next_of(block);
+        if (is_idle(chunk_of(block))) continue;
+        memcpy(block, &kept, sizeof kept);
+        kept = block;
+    }
+    *list = kept;
+}
+
+void lq_alloc_trim(lq_alloc *a)
+{
+    lq_alloc_chunk **link = &a->chunks, *chunk;
+    size_t i;
+
+    note_cut(a);
+    count_idle(a);
+    for (i = 0; i < LQ_ALLOC_CLASSES; i++) drop_idle(&a->free[i]);
+    if (a->chunks && is_idle(a->chunks)) a->at = NULL, a->left = 0;
+    while ((chunk = *link)) {
+        if (is_idle(chunk)) {
+            *link = chunk->next;
+            lq_mem_free(chunk);
+        } else {
+            link = &chunk->next;
+        }
+    }
 }

@@ -1,9 +1,9 @@
-/* alloc.h - the allocator of one Lua state.
+/* alloc.h - the allocator of one Lua state, with the limit of its heap.
  *
- * Small blocks come from free lists by size, cut from chunks that live as long
- * as the state, so that a worker in its stride does not call malloc; large
- * ones go to malloc. Builds with a sanitizer use malloc for all, so that it
- * sees each block.
+ * Small blocks come from free lists by size, cut from chunks, so that a worker
+ * in its stride does not call malloc; large ones go to malloc. A chunk stays
+ * until lq_alloc_trim finds that all of it is free. Builds with a sanitizer
+ * use malloc for all, so that it sees each block.
  *
  * Owns:    all memory of the state.
  * Thread:  the state's.
@@ -20,19 +20,28 @@ enum {
     LQ_ALLOC_CLASSES = 32, /* up to 512 bytes */
 };
 
+typedef struct lq_alloc_chunk lq_alloc_chunk;
+
 typedef struct lq_alloc {
     void *free[LQ_ALLOC_CLASSES];
-    void *chunks; /* linked through their first word */
-    char *at;     /* the rest of the newest chunk */
+    lq_alloc_chunk *chunks; /* the newest first */
+    char *at;               /* the rest of the newest */
     size_t left;
-    size_t used; /* bytes that Lua holds */
+    size_t used;    /* bytes that Lua holds */
+    size_t limit;   /* of `used`; 0: none */
+    size_t reserve; /* bytes beyond the limit that may be used just now */
 } lq_alloc;
 
 void lq_alloc_init(lq_alloc *a);
 /* After lua_close: everything goes. */
 void lq_alloc_fini(lq_alloc *a);
 
-/* A lua_Alloc whose user data is an lq_alloc. */
+/* A lua_Alloc whose user data is an lq_alloc. What would grow beyond the limit
+ * fails; shrinking never does. */
 void *lq_alloc_lua(void *ud, void *ptr, size_t old_len, size_t new_len);
+
+/* Gives back the chunks of which nothing is in use. Walks over every free
+ * block: for after a blow-up, not for every day. */
+void lq_alloc_trim(lq_alloc *a);
 
 #endif

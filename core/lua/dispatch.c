@@ -282,9 +282,12 @@ static bool start_failure(lq_dispatch *d, lq_exchange *x, lua_State *co)
     return true;
 }
 
+/* After a memory error C answers alone. */
 static void on_error(lq_dispatch *d, lq_exchange *x, lua_State *co)
 {
-    bool is_response = !x->has_failed && raises_response(d->vm->L, co);
+    bool is_short = d->vm->is_short;
+    bool is_response =
+        !is_short && !x->has_failed && raises_response(d->vm->L, co);
 
     if (!is_response) log_failure(d, x, co);
     if (x->is_detached) {
@@ -298,9 +301,9 @@ static void on_error(lq_dispatch *d, lq_exchange *x, lua_State *co)
         return;
     }
     take_back(x);
-    if (!x->has_failed && start_failure(d, x, co)) return;
+    if (!is_short && !x->has_failed && start_failure(d, x, co)) return;
     lq_shut_request(x);
-    lq_exchange_refuse(x, failure_status(x));
+    lq_exchange_refuse(x, is_short ? 503 : failure_status(x));
 }
 
 static void on_cancelled(lq_exchange *x)

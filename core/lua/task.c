@@ -260,6 +260,7 @@ static void fail(lq_task *t, int status)
 {
     void (*on_done)(lq_task *, int, int) = t->on_done;
 
+    if (status == LUA_ERRMEM) lq_vm_run_short(t->vm);
     /* First the report, for which the stack must stand, then the end. */
     if (on_done)
         on_done(t, status, 1);
@@ -285,6 +286,7 @@ static bool resume(lq_task *t, int args)
     lq_vm *vm = t->vm;
     lq_task *outer = vm->current;
     int results = 0, status;
+    bool is_waiting = false;
 
     if (lua_status(t->co) == LUA_YIELD) lua_pop(t->co, 1); /* the mark */
     lq_loop_set_busy(vm->cfg.loop);
@@ -301,10 +303,11 @@ static bool resume(lq_task *t, int args)
         fail_foreign_yield(t, results);
     } else {
         set_state(t, LQ_TASK_WAITING);
-        if (!t->is_cancelled) return true;
-        cancel_now(t);
+        is_waiting = !t->is_cancelled;
+        if (!is_waiting) cancel_now(t);
     }
-    return false;
+    if (LQ_UNLIKELY(vm->is_short) && !outer) lq_vm_relieve(vm);
+    return is_waiting;
 }
 
 bool lq_task_run(lq_task *t, int args)
@@ -477,6 +480,7 @@ int lq_task_resume(lua_State *co, lua_State *from, int args, int *results)
     if (lq_task_is_waiting(co)) lua_pop(co, 1); /* the mark */
     status = lua_resume(co, from, args, results);
     if (!can_pass) vm->unyieldable--;
+    if (status == LUA_ERRMEM) lq_vm_run_short(vm);
     if (status == LUA_YIELD && lq_task_is_waiting(co)) return LQ_TASK_PASSES;
     return status;
 }

@@ -13,8 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "lua/libs.h"
 #include "lua/task.h"
+
+enum { MEMORY_RESERVE = 256 * 1024 };
 
 /* ---- the standard library, made fit for a worker
  * ------------------------------- */
@@ -125,6 +128,7 @@ int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg)
 {
     *vm = (lq_vm){.cfg = *cfg};
     lq_alloc_init(&vm->alloc);
+    vm->alloc.limit = cfg->memory_limit;
     vm->L = lua_newstate(lq_alloc_lua, &vm->alloc);
     if (!vm->L) return -ENOMEM;
     *(lq_vm **)lua_getextraspace(vm->L) = vm;
@@ -145,6 +149,25 @@ void lq_vm_settle(lq_vm *vm)
 {
     lua_gc(vm->L, LUA_GCCOLLECT);
     lua_gc(vm->L, LUA_GCGEN, 0, 0);
+}
+
+void lq_vm_run_short(lq_vm *vm)
+{
+    vm->alloc.reserve = MEMORY_RESERVE;
+    vm->is_short = true;
+}
+
+void lq_vm_relieve(lq_vm *vm)
+{
+    const lq_alloc *a = &vm->alloc;
+
+    vm->is_short = false;
+    lua_gc(vm->L, LUA_GCCOLLECT);
+    vm->alloc.reserve = 0;
+    lq_alloc_trim(&vm->alloc);
+    lq_mem_trim();
+    if (a->limit && a->used > a->limit - a->limit / 10 && vm->cfg.on_full)
+        vm->cfg.on_full(vm);
 }
 
 void lq_vm_close(lq_vm *vm)

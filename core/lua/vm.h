@@ -29,8 +29,11 @@ typedef struct lq_vm_cfg {
     /* Folders that `require` looks into before the standard ones. */
     const char *lua_path; /* the runtime's own Lua files and the tree's rocks */
     const char *lib_path; /* the tree's C modules; "": none */
+    size_t memory_limit; /* of the heap, in bytes; 0: none */
     /* os.exit, aq.instance.stop: the thread is to drain and end. */
     void (*on_stop)(lq_vm *);
+    /* The heap stays near its limit after a memory error; may be NULL. */
+    void (*on_full)(lq_vm *);
     void *data;
 } lq_vm_cfg;
 
@@ -49,6 +52,7 @@ struct lq_vm {
     int unwinding;   /* `<close>` variables of an ended task run */
     int unyieldable; /* user coroutines that run inside a C function */
     lq_turn turn;
+    bool is_short; /* a memory error is to be followed up behind the task */
     char warning[512]; /* as far as it has come */
 
     /* dispatch.c, reply.c */
@@ -63,6 +67,13 @@ void lq_vm_close(lq_vm *vm);
 
 /* After loading: the generational collector. */
 void lq_vm_settle(lq_vm *vm);
+
+/* A task has run out of memory: a reserve beyond the limit is open, for its
+ * report and its `<close>` variables, until relieve. */
+void lq_vm_run_short(lq_vm *vm);
+/* Behind the task, after run_short: collects all garbage, gives memory back and
+ * shuts the reserve; calls on_full when too little came of it. */
+void lq_vm_relieve(lq_vm *vm);
 
 static inline lq_vm *lq_vm_of(lua_State *L)
 {

@@ -158,6 +158,7 @@ int lq_initialize(const lq_options *options, const lq_paths *paths,
         .loop = &r.loop,
         .log = log,
         .workers = options->workers,
+        .memory_limit = options->memory_limit,
         .lua_path = paths->lua,
         .lib_path = paths->lib,
     };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/mem.h"
 #include "http/parse.h"
 #include "run/options.h"
 #include "run/paths.h"
@@ -44,6 +45,7 @@ int main(int argc, char **argv)
     lq_err err;
     int status;
 
+    lq_mem_init();
     if (lq_options_parse(&options, argc, argv, &err) < 0) {
         fprintf(stderr, "luaqueduct: %s\n", err.text);
         return 2;

@@ -77,6 +77,9 @@ static const lq_option_row rows[] = {
     {LQ_KIND_SIZE, SERVE, 0, "body-limit", "SIZE",
      offsetof(lq_options, body_limit), "10M", "1048576G",
      "413 when a request's body is larger"},
+    {LQ_KIND_SIZE, SERVE, 0, "memory-limit", "SIZE",
+     offsetof(lq_options, memory_limit), "0", "1048576G",
+     "Lua heap of one worker; 0: none"},
     {LQ_KIND_COUNT, SERVE, 0, "max-connections", "N",
      offsetof(lq_options, max_connections), "0", "1000000000",
      "of each worker; 0: as many as the limit of file\n"

@@ -52,6 +52,7 @@ typedef struct lq_options {
     /* Bytes, 0: no limit. */
     uint64_t header_limit;
     uint64_t body_limit;
+    uint64_t memory_limit;
     uint64_t max_connections;
     int log_level;
 } lq_options;

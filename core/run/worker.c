@@ -377,6 +377,18 @@ static void on_started(lq_app *app, bool ok)
     report(w, LQ_REPORT_PREPARED, NULL);
 }
 
+/* What the app holds leaves no room for requests: a fresh state may. */
+static void on_full(lq_vm *vm)
+{
+    lq_worker *w = vm->cfg.data;
+
+    lq_log_printf(&w->log, LQ_LOG_ERROR,
+                  "the Lua heap stays at %zu of %zu bytes (--memory-limit) "
+                  "after a full collection: this worker drains and ends",
+                  vm->alloc.used, vm->cfg.memory_limit);
+    lq_worker_tell(w, LQ_WORKER_DRAIN);
+}
+
 /* The state, the net and the listeners; then the app's first step. */
 static int open_all(lq_worker *w)
 {
@@ -388,7 +400,9 @@ static int open_all(lq_worker *w)
         .workers = w->cfg.options->workers,
         .lua_path = w->cfg.paths->lua,
         .lib_path = w->cfg.paths->lib,
+        .memory_limit = w->cfg.options->memory_limit,
         .on_stop = on_stop,
+        .on_full = on_full,
         .data = w,
     };
     int err = lq_vm_open(&w->vm, &cfg);
