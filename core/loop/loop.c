@@ -11,12 +11,19 @@ enum { IS_DEBUG = 0 };
 
 static void set_idle(lq_loop *loop)
 {
-    atomic_store_explicit(&loop->busy_since_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(loop->busy_since_ms, 0, memory_order_relaxed);
 }
 
 LQ_ANY_THREAD uint64_t lq_loop_busy_since(const lq_loop *loop)
 {
-    return atomic_load_explicit(&loop->busy_since_ms, memory_order_relaxed);
+    return atomic_load_explicit(loop->busy_since_ms, memory_order_relaxed);
+}
+
+void lq_loop_keep_busy_at(lq_loop *loop, _Atomic uint64_t *where)
+{
+    LQ_ASSERT_OWNER(loop);
+    loop->busy_since_ms = where;
+    set_idle(loop);
 }
 
 /* ---- timers and deadlines ------------------------------------------------ */
@@ -166,6 +173,7 @@ int lq_loop_open(lq_loop *loop)
     int err;
 
     *loop = (lq_loop){.due_at_ms = UINT64_MAX};
+    loop->busy_since_ms = &loop->own_busy;
     err = uv_loop_init(&loop->uv);
     if (err < 0) return err;
     open_handles(loop);

@@ -50,7 +50,8 @@ typedef struct lq_loop {
     lq_owner owner;
 
     /* Written by the owner, read by any thread. */
-    _Atomic uint64_t busy_since_ms;
+    _Atomic uint64_t *busy_since_ms; /* own_busy, unless told otherwise */
+    _Atomic uint64_t own_busy;
 } lq_loop;
 
 /* Returns libuv's error codes. */
@@ -93,12 +94,16 @@ static inline uint64_t lq_loop_now(const lq_loop *loop)
  * 0: it sleeps or does not run. */
 LQ_ANY_THREAD uint64_t lq_loop_busy_since(const lq_loop *loop);
 
+/* After open: keeps that time at `where`, for readers who may outlive the
+ * loop. */
+void lq_loop_keep_busy_at(lq_loop *loop, _Atomic uint64_t *where);
+
 /* libuv calls back out of its poll before the loop gets a word. Whatever may
  * take long there (Lua above all) calls this first. */
 static inline void lq_loop_set_busy(lq_loop *loop)
 {
-    if (atomic_load_explicit(&loop->busy_since_ms, memory_order_relaxed) == 0)
-        atomic_store_explicit(&loop->busy_since_ms, uv_now(&loop->uv),
+    if (atomic_load_explicit(loop->busy_since_ms, memory_order_relaxed) == 0)
+        atomic_store_explicit(loop->busy_since_ms, uv_now(&loop->uv),
                               memory_order_relaxed);
 }
 

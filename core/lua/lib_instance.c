@@ -12,9 +12,7 @@
 /* instance:stop(): the worker drains and ends. */
 static int m_stop(lua_State *L)
 {
-    lq_vm *vm = lq_vm_of(L);
-
-    if (vm->cfg.on_stop) vm->cfg.on_stop(vm);
+    lq_vm_stop(L, "aq.instance:stop() was called");
     return 0;
 }
 
@@ -31,8 +29,8 @@ int luaopen_luaqueduct_core_instance(lua_State *L)
     lua_createtable(L, 0, 5);
     set_integer(L, "id", vm->cfg.id);
     set_integer(L, "workers", vm->cfg.workers);
-    set_integer(L, "restarts", 0);
-    set_integer(L, "generation", 1);
+    set_integer(L, "restarts", vm->cfg.restarts);
+    set_integer(L, "generation", vm->cfg.generation);
     lua_pushcfunction(L, m_stop);
     lua_setfield(L, -2, "stop");
     return 1;

@@ -22,12 +22,21 @@ enum { MEMORY_RESERVE = 256 * 1024 };
 /* ---- the standard library, made fit for a worker
  * ------------------------------- */
 
-/* os.exit(): what aq.instance:stop() does. */
-static int os_exit(lua_State *L)
+void lq_vm_stop(lua_State *L, const char *what)
 {
     lq_vm *vm = lq_vm_of(L);
 
-    if (vm->cfg.on_stop) vm->cfg.on_stop(vm);
+    if (!vm->cfg.on_stop) return;
+    luaL_traceback(L, L, what, 1);
+    lq_log_printf(vm->cfg.log, LQ_LOG_WARN, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    vm->cfg.on_stop(vm);
+}
+
+/* os.exit(): what aq.instance:stop() does. */
+static int os_exit(lua_State *L)
+{
+    lq_vm_stop(L, "os.exit was called");
     return luaL_error(L, "os.exit: this worker drains and ends");
 }
 

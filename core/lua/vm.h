@@ -26,6 +26,8 @@ typedef struct lq_vm_cfg {
     const lq_log *log;
     int id; /* of the worker; 0: the state of initialize */
     int workers;
+    int restarts;
+    int generation; /* of the code, from 1 */
     /* Folders that `require` looks into before the standard ones. */
     const char *lua_path; /* the runtime's own Lua files and the tree's rocks */
     const char *lib_path; /* the tree's C modules; "": none */
@@ -64,6 +66,9 @@ struct lq_vm {
 int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg) LQ_MUST_CHECK;
 /* All tasks must be over. */
 void lq_vm_close(lq_vm *vm);
+
+/* Tells cfg.on_stop, and the log by what and where it was asked for. */
+void lq_vm_stop(lua_State *L, const char *what);
 
 /* After loading: the generational collector. */
 void lq_vm_settle(lq_vm *vm);

@@ -51,6 +51,8 @@ static const lq_option_row rows[] = {
      offsetof(lq_options, workers), "auto", "1024",
      "worker threads; auto: the CPUs this process may\n"
      "use, cgroup and affinity included"},
+    {LQ_KIND_FLAG, SERVE, 0, "no-respawn", NULL,
+     offsetof(lq_options, no_respawn), NULL, NULL, "leaves a dead worker dead"},
     HEADING(ROUTES, "The app"),
     {LQ_KIND_PAIR, SERVE | ROUTES, 0, "option", "K=V", 0, NULL, NULL,
      "sets options.context.K to the string V; repeatable"},

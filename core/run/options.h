@@ -39,6 +39,7 @@ typedef struct lq_options {
     size_t listen_count;
     char short_listen[300]; /* what -a and -p make */
     bool share_port;
+    bool no_respawn;
     lq_pair pairs[LQ_PAIRS_MAX]; /* in the order given */
     size_t pair_count;
     /* Seconds, 0: no limit, else at least 0.001. */

@@ -17,7 +17,7 @@ typedef struct post {
 
 struct lq_relief {
     lq_spread *spread;
-    lq_worker *const *workers;
+    lq_roster *roster;
     int count;
     size_t post_count;
     size_t open_count;
@@ -33,7 +33,7 @@ static void on_accept(lq_listener *l, int fd,
     lq_relief *r = p->relief;
     int to = lq_spread_choose(r->spread, -1);
 
-    if (to >= 0 && lq_worker_hand(r->workers[to], fd, peer) == 0) return;
+    if (to >= 0 && lq_roster_hand(r->roster, to, fd, peer) == 0) return;
     if (to >= 0) lq_spread_leave(r->spread, to);
     close(fd);
     lq_listener_stop(l);
@@ -87,7 +87,7 @@ static int open_post(lq_relief *r, lq_loop *loop, int fd, int worker)
 }
 
 int lq_relief_open(lq_relief **out, lq_loop *loop, lq_sockets *sockets,
-                   lq_spread *spread, lq_worker *const *workers, int count)
+                   lq_spread *spread, lq_roster *roster, int count)
 {
     size_t n = lq_sockets_count(sockets), i;
     lq_relief *r = lq_mem_zalloc(sizeof *r + n * (size_t)count * sizeof(post));
@@ -95,7 +95,7 @@ int lq_relief_open(lq_relief **out, lq_loop *loop, lq_sockets *sockets,
 
     if (!r) return -ENOMEM;
     r->spread = spread;
-    r->workers = workers;
+    r->roster = roster;
     r->count = count;
     *out = r;
     for (i = 0; i < n; i++) {

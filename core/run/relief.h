@@ -7,20 +7,20 @@
  *          borrowed.
  * Thread:  main thread.
  * Life:    open -> check* -> close -> on_closed.
- * Knows:   sockets, spread, worker.
+ * Knows:   sockets, spread, roster.
  */
 #ifndef LQ_RELIEF_H
 #define LQ_RELIEF_H
 
+#include "run/roster.h"
 #include "run/sockets.h"
 #include "run/spread.h"
-#include "run/worker.h"
 
 typedef struct lq_relief lq_relief;
 
 /* -ENOMEM, or libuv's codes. Borrows all. */
 int lq_relief_open(lq_relief **out, lq_loop *loop, lq_sockets *sockets,
-                   lq_spread *spread, lq_worker *const *workers,
+                   lq_spread *spread, lq_roster *roster,
                    int count) LQ_MUST_CHECK;
 
 /* Every LQ_SPREAD_BUSY_MS: looks which workers need help. */

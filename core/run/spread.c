@@ -10,7 +10,8 @@
 /* A cache line each: workers write theirs all the time. */
 typedef struct slot {
     _Alignas(64) _Atomic int count;
-    _Atomic(const lq_loop *) loop;
+    _Atomic bool is_open;
+    _Atomic uint64_t busy_since_ms; /* written by the worker's loop */
 } slot;
 
 struct lq_spread {
@@ -46,18 +47,28 @@ void lq_spread_free(lq_spread *s)
     lq_mem_free(s);
 }
 
-void lq_spread_join(lq_spread *s, int i, const lq_loop *loop)
+void lq_spread_join(lq_spread *s, int i)
 {
-    atomic_store(&s->slots[i].loop, loop);
+    atomic_store(&s->slots[i].is_open, true);
+}
+
+void lq_spread_part(lq_spread *s, int i)
+{
+    atomic_store(&s->slots[i].is_open, false);
+}
+
+_Atomic uint64_t *lq_spread_busy_at(lq_spread *s, int i)
+{
+    return &s->slots[i].busy_since_ms;
 }
 
 bool lq_spread_is_fresh(const lq_spread *s, int i)
 {
-    const lq_loop *loop = atomic_load(&s->slots[i].loop);
     uint64_t since_ms;
 
-    if (!loop) return false;
-    since_ms = lq_loop_busy_since(loop);
+    if (!atomic_load(&s->slots[i].is_open)) return false;
+    since_ms =
+        atomic_load_explicit(&s->slots[i].busy_since_ms, memory_order_relaxed);
     return since_ms == 0 ||
            uv_hrtime() / 1000000 < since_ms + LQ_SPREAD_BUSY_MS;
 }
@@ -89,7 +100,8 @@ static int least_loaded(const lq_spread *s)
 
 static bool can_take(const lq_spread *s, int i)
 {
-    return i >= 0 && atomic_load(&s->slots[i].loop) && !lq_spread_is_full(s, i);
+    return i >= 0 && atomic_load(&s->slots[i].is_open) &&
+           !lq_spread_is_full(s, i);
 }
 
 /* One more than the least, and a sixteenth for large numbers, is even enough:

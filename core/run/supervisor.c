@@ -19,7 +19,7 @@
 #include "run/relief.h"
 #include "run/sockets.h"
 #include "run/spread.h"
-#include "run/worker.h"
+#include "run/crew.h"
 
 enum {
     SIGNALS = 5,
@@ -27,8 +27,7 @@ enum {
 };
 
 typedef enum state {
-    STARTING,  /* workers prepare */
-    LISTENING, /* workers begin to accept */
+    STARTING,
     SERVING,
     STOPPING,
 } state;
@@ -48,13 +47,9 @@ typedef struct supervisor {
     lq_sockets *sockets;
     lq_spread *spread;
     lq_relief *relief;
-    lq_worker **workers;
+    lq_crew *crew; /* NULL: not yet */
     lq_buf context;
     state state;
-    int started; /* threads that run */
-    int prepared;
-    int accepting;
-    int draining; /* accept no more */
     int stop_signals;
     int status;
 } supervisor;
@@ -64,14 +59,6 @@ static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1,
 
 /* ---- stop
  * ------------------------------------------------------------------------- */
-
-static void tell_all(supervisor *s, int order)
-{
-    int i;
-
-    for (i = 0; i < s->options->workers; i++)
-        if (s->workers[i]) (void)!lq_worker_tell(s->workers[i], order);
-}
 
 static void on_part_closed(supervisor *s)
 {
@@ -118,11 +105,12 @@ static void stop(supervisor *s, int status, int order)
     if (status > s->status) s->status = status;
     if (s->state == STOPPING) return;
     s->state = STOPPING;
-    stop_timers(s);
-    if (s->started == 0)
-        close_all(s);
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->pulse);
+    if (s->crew)
+        lq_crew_end(s->crew, order);
     else
-        tell_all(s, order);
+        close_all(s);
 }
 
 /* Does not wait for anybody. */
@@ -144,10 +132,10 @@ static void fail(supervisor *s, const char *text)
 
     if (s->state != STOPPING)
         fprintf(stderr, "luaqueduct: the app could not start: %s\n", text);
-    stop(s, 1, LQ_WORKER_STOP);
-    if (s->started > 0 &&
+    if (s->crew &&
         lq_timer_start(lq_loop_timers(&s->loop), &s->give_up, at_ms) < 0)
         exit_now(s);
+    stop(s, 1, LQ_WORKER_STOP);
 }
 
 /* ---- signals
@@ -219,9 +207,11 @@ static void on_pulse(lq_timer *timer)
     (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->pulse, at_ms);
 }
 
-static void on_accepting(supervisor *s)
+static void on_accepting(void *data)
 {
-    if (++s->accepting < s->options->workers || s->state != LISTENING) return;
+    supervisor *s = data;
+
+    if (s->state != STARTING) return;
     s->state = SERVING;
     lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
     print_ready_line(s);
@@ -229,37 +219,43 @@ static void on_accepting(supervisor *s)
 }
 
 /* Everybody is prepared: the gate opens. */
-static void on_prepared(supervisor *s)
+static void on_prepared(void *data)
 {
+    supervisor *s = data;
     lq_err err;
 
-    if (++s->prepared < s->options->workers || s->state != STARTING) return;
-    if (lq_sockets_listen(s->sockets, &err) < 0) {
+    if (s->state != STARTING) return;
+    if (lq_sockets_listen(s->sockets, &err) < 0)
         fail(s, err.text);
-        return;
-    }
-    s->state = LISTENING;
-    tell_all(s, LQ_WORKER_ACCEPT);
+    else
+        lq_crew_open(s->crew);
 }
 
-/* A worker has ended. By itself: the others go on, and the main thread serves
- * its socket; the last one takes the runtime with it. */
-static void on_ended(supervisor *s, int id)
+static void on_failed(void *data, const char *text)
 {
-    lq_worker_join(s->workers[id - 1]);
-    s->started--;
-    if (s->state != STOPPING) {
-        lq_log_printf(&s->log, LQ_LOG_WARN, "worker %d has ended", id);
-        if (s->started == 0) stop(s, 1, LQ_WORKER_STOP);
-    } else if (s->started == 0) {
-        close_all(s);
-    }
+    fail(data, text);
 }
 
 /* Nobody accepts any more: from now on the port refuses. */
-static void on_draining(supervisor *s)
+static void on_quiet(void *data)
 {
-    if (++s->draining == s->options->workers) lq_sockets_shut(s->sockets);
+    supervisor *s = data;
+
+    lq_sockets_shut(s->sockets);
+}
+
+/* Nobody is left: asked for, or there is no respawning. */
+static void on_ended(void *data)
+{
+    supervisor *s = data;
+
+    if (s->state != STOPPING) {
+        s->state = STOPPING;
+        s->status = 1;
+        lq_crew_end(s->crew, LQ_WORKER_STOP);
+        return;
+    }
+    close_all(s);
 }
 
 static void on_message(lq_mailbox *mb, lq_msg *msg)
@@ -267,14 +263,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     supervisor *s = mb->data;
     lq_worker_report *r = LQ_CONTAINER_OF(msg, lq_worker_report, msg);
 
-    switch (msg->type) {
-    case LQ_REPORT_PREPARED: on_prepared(s); break;
-    case LQ_REPORT_FAILED: fail(s, r->text ? r->text : "?"); break;
-    case LQ_REPORT_ACCEPTING: on_accepting(s); break;
-    case LQ_REPORT_DRAINING: on_draining(s); break;
-    case LQ_REPORT_ENDED: on_ended(s, r->worker); break;
-    default: break;
-    }
+    lq_crew_report(s->crew, r);
     lq_mem_free(r->text);
     lq_mem_free(r);
 }
@@ -286,36 +275,56 @@ static void on_start_deadline(lq_timer *timer)
 
     snprintf(text, sizeof text,
              "%d of %d workers have not prepared within --start-timeout %g s",
-             s->options->workers - s->prepared, s->options->workers,
-             s->options->start_timeout);
+             s->options->workers - lq_crew_prepared(s->crew),
+             s->options->workers, s->options->start_timeout);
     fail(s, text);
+}
+
+static int make_crew(supervisor *s)
+{
+    lq_crew_cfg cfg = {
+        .loop = &s->loop,
+        .log = &s->log,
+        .worker =
+            {
+                .generation = 1,
+                .options = s->options,
+                .paths = s->paths,
+                .sockets = s->sockets,
+                .spread = s->spread,
+                .to_main = &s->mailbox,
+                .log_level = s->log.level,
+                .context = {lq_buf_ptr(&s->context), lq_buf_len(&s->context)},
+            },
+        .on_prepared = on_prepared,
+        .on_accepting = on_accepting,
+        .on_failed = on_failed,
+        .on_quiet = on_quiet,
+        .on_ended = on_ended,
+        .data = s,
+    };
+
+    return lq_crew_new(&s->crew, &cfg);
+}
+
+static int open_relief(supervisor *s)
+{
+    int err = lq_relief_open(&s->relief, &s->loop, s->sockets, s->spread,
+                             lq_crew_roster(s->crew), s->options->workers);
+
+    if (s->relief) s->open_handles++;
+    return err;
 }
 
 static int start_workers(supervisor *s)
 {
-    const lq_options *o = s->options;
-    lq_worker_cfg cfg = {
-        .options = o,
-        .paths = s->paths,
-        .sockets = s->sockets,
-        .spread = s->spread,
-        .to_main = &s->mailbox,
-        .brothers = s->workers,
-        .log_level = s->log.level,
-        .context = {lq_buf_ptr(&s->context), lq_buf_len(&s->context)},
-    };
-    int i, err;
+    uint64_t limit_ms = (uint64_t)(s->options->start_timeout * 1000);
+    int err = make_crew(s);
 
-    for (i = 0; i < o->workers; i++) {
-        cfg.id = i + 1;
-        err = lq_worker_start(&s->workers[i], &cfg);
-        if (err < 0) return err;
-        s->started++;
-    }
-    if (o->start_timeout <= 0) return 0;
+    if (err < 0 || (err = open_relief(s)) < 0) return err;
+    if ((err = lq_crew_start(s->crew)) < 0 || !limit_ms) return err;
     return lq_timer_start(lq_loop_timers(&s->loop), &s->start_deadline,
-                          lq_loop_update(&s->loop) +
-                              (uint64_t)(o->start_timeout * 1000));
+                          lq_loop_update(&s->loop) + limit_ms);
 }
 
 /* ---- the whole
@@ -331,33 +340,21 @@ static int open_parts(supervisor *s, lq_err *err)
     code = lq_sockets_open(&s->sockets, o->listen, o->listen_count, o->workers,
                            o->share_port, err);
     if (code < 0) return code;
-    s->workers = lq_mem_zalloc((size_t)o->workers * sizeof *s->workers);
-    code = s->workers
-               ? lq_spread_new(&s->spread, o->workers, (int)o->max_connections)
-               : -ENOMEM;
+    code = lq_spread_new(&s->spread, o->workers, (int)o->max_connections);
     if (code == 0)
         code =
             lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
     if (code == 0) s->open_handles++;
     if (code == 0) code = open_signals(s);
-    if (code == 0)
-        code = lq_relief_open(&s->relief, &s->loop, s->sockets, s->spread,
-                              s->workers, o->workers);
-    if (code == 0)
-        s->open_handles++;
-    else
-        lq_err_set(err, code, "%s", uv_strerror(code));
+    if (code < 0) lq_err_set(err, code, "%s", uv_strerror(code));
     return code;
 }
 
 static void free_parts(supervisor *s)
 {
-    int i;
-
-    for (i = 0; i < s->options->workers; i++) lq_worker_free(s->workers[i]);
+    lq_crew_free(s->crew);
     lq_mailbox_fini(&s->mailbox);
     lq_spread_free(s->spread);
-    lq_mem_free(s->workers);
     lq_sockets_close(s->sockets);
     lq_buf_fini(&s->context);
     if (lq_loop_close(&s->loop) < 0) {

@@ -71,7 +71,8 @@ static void report(lq_worker *w, int type, const char *text)
 
     if (!r) return;
     r->msg.type = type;
-    r->worker = w->cfg.id;
+    r->id = w->cfg.id;
+    r->worker = w;
     if (text) r->text = lq_mem_strndup(text, strlen(text));
     if (lq_mailbox_push(w->cfg.to_main, &r->msg) == 0) return;
     lq_mem_free(r->text);
@@ -92,21 +93,31 @@ static void open_here(lq_worker *w, int fd, const struct sockaddr_storage *peer)
         lq_spread_leave(w->cfg.spread, index_of(w));
 }
 
-/* Gives the socket to the worker it is counted for, or to any that takes it.
- */
+/* The index by which the worker chooses: its own while it takes connections
+ * itself. */
+static int chooser(const lq_worker *w)
+{
+    return w->state == WORKER_ACCEPTING ? index_of(w) : -1;
+}
+
+/* Gives the socket to the worker it is counted for, or to any that takes it. A
+ * place may be empty just now: then another choice is made. */
 static void hand_on(lq_worker *w, int to, int fd,
                     const struct sockaddr_storage *peer)
 {
-    while (to >= 0 && to != index_of(w)) {
-        if (lq_worker_hand(w->cfg.brothers[to], fd, peer) == 0) return;
+    int tries = w->cfg.options->workers + 1;
+
+    for (; to >= 0 && tries > 0; tries--) {
+        if (to == chooser(w)) {
+            open_here(w, fd, peer);
+            return;
+        }
+        if (lq_roster_hand(w->cfg.roster, to, fd, peer) == 0) return;
         lq_spread_leave(w->cfg.spread, to);
-        lq_spread_join(w->cfg.spread, to, NULL);
-        to = lq_spread_choose(w->cfg.spread, index_of(w));
+        to = lq_spread_choose(w->cfg.spread, chooser(w));
     }
-    if (to < 0)
-        close(fd);
-    else
-        open_here(w, fd, peer);
+    if (to >= 0) lq_spread_leave(w->cfg.spread, to);
+    close(fd);
 }
 
 static bool can_accept(const lq_listener *l)
@@ -128,13 +139,11 @@ static void on_accept(lq_listener *l, int fd,
  * goes to another one. */
 static void take_conn(lq_worker *w, order *o)
 {
-    int self = index_of(w);
-
     if (w->state == WORKER_ACCEPTING) {
         open_here(w, o->fd, &o->peer);
         return;
     }
-    lq_spread_leave(w->cfg.spread, self);
+    lq_spread_leave(w->cfg.spread, index_of(w));
     hand_on(w, lq_spread_choose(w->cfg.spread, -1), o->fd, &o->peer);
 }
 
@@ -225,7 +234,9 @@ static void start_accepting(lq_worker *w)
     if (w->state != WORKER_PREPARED) return;
     w->state = WORKER_ACCEPTING;
     w->net.router = w->app.router;
-    lq_spread_join(w->cfg.spread, index_of(w), &w->loop);
+    lq_loop_keep_busy_at(&w->loop,
+                         lq_spread_busy_at(w->cfg.spread, index_of(w)));
+    lq_spread_join(w->cfg.spread, index_of(w));
     for (i = 0; i < w->listener_count; i++) lq_listener_start(&w->listeners[i]);
     report(w, LQ_REPORT_ACCEPTING, NULL);
     lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
@@ -255,13 +266,21 @@ static void on_mailbox_closed(lq_mailbox *mb)
     closed_one(mb->data);
 }
 
+/* Takes no connections any more. From now on another one may have the place. */
+static void part(lq_worker *w)
+{
+    if (w->state != WORKER_ACCEPTING) return;
+    lq_spread_part(w->cfg.spread, index_of(w));
+    lq_loop_keep_busy_at(&w->loop, &w->loop.own_busy);
+}
+
 static void close_all(lq_worker *w)
 {
     size_t i;
 
     if (w->state == WORKER_CLOSING) return;
+    part(w);
     w->state = WORKER_CLOSING;
-    lq_spread_join(w->cfg.spread, index_of(w), NULL);
     lq_timer_stop(lq_loop_timers(&w->loop), &w->deadline);
     if (w->vm.L) lq_tasks_cancel(&w->vm);
     w->closing = w->listener_count + w->is_net_open + 1;
@@ -322,8 +341,8 @@ static void drain(lq_worker *w)
         lq_listener_sweep(&w->listeners[i]);
         lq_listener_stop(&w->listeners[i]);
     }
+    part(w);
     w->state = WORKER_DRAINING;
-    lq_spread_join(w->cfg.spread, index_of(w), NULL);
     report(w, LQ_REPORT_DRAINING, NULL);
     if (!w->is_net_open) {
         leave(w);
@@ -384,7 +403,7 @@ static void on_full(lq_vm *vm)
 
     lq_log_printf(&w->log, LQ_LOG_ERROR,
                   "the Lua heap stays at %zu of %zu bytes (--memory-limit) "
-                  "after a full collection: this worker drains and ends",
+                  "after a full collection: this worker drains and is replaced",
                   vm->alloc.used, vm->cfg.memory_limit);
     lq_worker_tell(w, LQ_WORKER_DRAIN);
 }
@@ -397,6 +416,8 @@ static int open_all(lq_worker *w)
         .loop = &w->loop,
         .log = &w->log,
         .id = w->cfg.id,
+        .restarts = w->cfg.restarts,
+        .generation = w->cfg.generation,
         .workers = w->cfg.options->workers,
         .lua_path = w->cfg.paths->lua,
         .lib_path = w->cfg.paths->lib,

@@ -15,6 +15,7 @@
 #include "log/log.h"
 #include "loop/mailbox.h"
 #include "run/options.h"
+#include "run/roster.h"
 #include "run/paths.h"
 #include "run/sockets.h"
 #include "run/spread.h"
@@ -40,19 +41,22 @@ enum {
 
 typedef struct lq_worker_report {
     lq_msg msg;
-    int worker; /* its id */
+    lq_worker *worker; /* whose it is: until join it is there */
+    int id;
     char *text; /* lq_mem; NULL: none */
 } lq_worker_report;
 
 typedef struct lq_worker_cfg {
     int id;                    /* 1 ... workers */
+    int restarts;              /* how often it has been replaced */
+    int generation;            /* of the code, from 1 */
     const lq_options *options; /* all borrowed until join */
     const lq_paths *paths;
     lq_sockets *sockets;
     lq_spread *spread;
     lq_str context; /* packed by initialize */
     lq_mailbox *to_main;
-    lq_worker *const *brothers; /* by id - 1; filled before ACCEPT */
+    lq_roster *roster; /* the way to the others */
     lq_log_level log_level;
 } lq_worker_cfg;
 
@@ -71,8 +75,7 @@ LQ_ANY_THREAD int lq_worker_hand(lq_worker *w, int fd,
 /* After ENDED: waits for the thread. Orders are refused from then on. */
 void lq_worker_join(lq_worker *w);
 
-/* When all workers have been joined: until then the others may still try to
- * hand it a connection. NULL is allowed. */
+/* When it has been joined and is in no roster. NULL is allowed. */
 void lq_worker_free(lq_worker *w);
 
 #endif

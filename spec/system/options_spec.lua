@@ -27,7 +27,7 @@ local SECONDS = {
 }
 local SIZES = { header_limit = 32 * 1024, body_limit = 10 * 1024 * 1024 }
 local LATER = {
-  "watch", "trust-proxy", "no-respawn", "busy-timeout", "hub-queue",
+  "watch", "trust-proxy", "busy-timeout", "hub-queue",
   "log-format", "log-file", "log-rotate", "access-log",
 }
 

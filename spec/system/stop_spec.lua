@@ -195,12 +195,12 @@ for _, workers in ipairs { 1, 4 } do
 end
 
 describe("aq.instance:stop()", function()
-  local function start(workers)
-    return server.start { source = SOURCE, workers = workers }
+  local function start(workers, ...)
+    return server.start { source = SOURCE, workers = workers, args = { ... } }
   end
 
   it("finishes the answer and ends that worker only", function()
-    local app <close> = start(4)
+    local app <close> = start(4, "--no-respawn")
 
     local id = app:get("/stop").body:match "^stopped (%d)$"
     app:wait_log "close done"

@@ -1,0 +1,335 @@
+/* crew.c - see crew.h. */
+#include "run/crew.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+
+enum { FIRST_DELAY_MS = 100, LONGEST_DELAY_MS = 10000 };
+
+typedef enum stage {
+    STARTING, /* until all are prepared */
+    OPENING,  /* until all accept */
+    SERVING,
+    ENDING,
+} stage;
+
+/* A number, 1 to N, and who fills it. */
+typedef struct place {
+    lq_crew *crew;
+    int id;
+    int restarts;
+    int quick;           /* deaths in a row */
+    uint64_t started_ms; /* the newest start */
+    lq_timer due;        /* the successor starts, or must be prepared */
+    lq_worker *current;  /* in the roster */
+    lq_worker *next;     /* prepares */
+} place;
+
+struct lq_crew {
+    lq_crew_cfg cfg;
+    lq_roster *roster;
+    lq_list members; /* every worker that runs */
+    int alive;
+    stage stage;
+    int prepared;
+    int accepting;
+    int count;
+    place places[];
+};
+
+/* A worker whose thread runs. */
+typedef struct member {
+    lq_list link;
+    lq_worker *worker;
+    bool is_draining;
+} member;
+
+/* ---- one place ---------------------------------------------------------- */
+
+static place *place_of(lq_crew *crew, const lq_worker_report *r)
+{
+    return &crew->places[r->id - 1];
+}
+
+static uint64_t now_ms(const lq_crew *crew)
+{
+    return lq_loop_now(crew->cfg.loop);
+}
+
+/* What a successor has for its preparation. */
+static int start_deadline(place *p)
+{
+    double limit = p->crew->cfg.worker.options->start_timeout;
+
+    if (limit <= 0) return 0;
+    return lq_timer_start(lq_loop_timers(p->crew->cfg.loop), &p->due,
+                          p->started_ms + (uint64_t)(limit * 1000));
+}
+
+static int start_worker(place *p)
+{
+    lq_crew *crew = p->crew;
+    lq_worker_cfg cfg = crew->cfg.worker;
+    member *m = lq_mem_zalloc(sizeof *m);
+    int err;
+
+    if (!m) return -ENOMEM;
+    cfg.id = p->id;
+    cfg.restarts = p->restarts;
+    cfg.roster = crew->roster;
+    err = lq_worker_start(&m->worker, &cfg);
+    if (err < 0) {
+        lq_mem_free(m);
+        return err;
+    }
+    lq_list_push_back(&crew->members, &m->link);
+    crew->alive++;
+    p->next = m->worker;
+    p->started_ms = now_ms(crew);
+    return crew->stage == SERVING ? start_deadline(p) : 0;
+}
+
+uint64_t lq_crew_delay(int quick)
+{
+    uint64_t delay_ms = FIRST_DELAY_MS;
+
+    if (quick <= 1) return 0;
+    while (--quick > 1 && delay_ms < LONGEST_DELAY_MS) delay_ms *= 2;
+    return delay_ms < LONGEST_DELAY_MS ? delay_ms : LONGEST_DELAY_MS;
+}
+
+/* Its worker has gone or is going: a successor comes. */
+static void replace(place *p)
+{
+    lq_crew *crew = p->crew;
+    uint64_t now = lq_loop_update(crew->cfg.loop), delay_ms;
+
+    if (crew->stage != SERVING || crew->cfg.worker.options->no_respawn) return;
+    if (now - p->started_ms >= LQ_CREW_QUICK_MS) p->quick = 0;
+    delay_ms = lq_crew_delay(++p->quick);
+    lq_log_printf(crew->cfg.log, LQ_LOG_WARN,
+                  "worker %d has ended: it is started again in %llu ms", p->id,
+                  (unsigned long long)delay_ms);
+    if (lq_timer_start(lq_loop_timers(crew->cfg.loop), &p->due,
+                       now + delay_ms) < 0)
+        lq_log_printf(crew->cfg.log, LQ_LOG_ERROR,
+                      "there is no memory to start worker %d again", p->id);
+}
+
+static void on_due(lq_timer *timer)
+{
+    place *p = LQ_CONTAINER_OF(timer, place, due);
+
+    if (p->next) {
+        lq_log_printf(p->crew->cfg.log, LQ_LOG_ERROR,
+                      "worker %d has not prepared within --start-timeout",
+                      p->id);
+        (void)!lq_worker_tell(p->next, LQ_WORKER_STOP);
+        return;
+    }
+    p->restarts++;
+    if (start_worker(p) < 0) replace(p);
+}
+
+/* ---- reports ------------------------------------------------------------ */
+
+static member *find(lq_crew *crew, const lq_worker *w)
+{
+    lq_list *link = crew->members.next;
+
+    while (LQ_CONTAINER_OF(link, member, link)->worker != w) link = link->next;
+    return LQ_CONTAINER_OF(link, member, link);
+}
+
+static void take_place(place *p, lq_worker *w)
+{
+    lq_timer_stop(lq_loop_timers(p->crew->cfg.loop), &p->due);
+    p->current = w;
+    p->next = NULL;
+    lq_roster_set(p->crew->roster, p->id - 1, w);
+}
+
+static void on_prepared(lq_crew *crew, const lq_worker_report *r)
+{
+    place *p = place_of(crew, r);
+
+    if (crew->stage == ENDING) return;
+    take_place(p, r->worker);
+    if (crew->stage == SERVING)
+        (void)!lq_worker_tell(r->worker, LQ_WORKER_ACCEPT);
+    else if (++crew->prepared == crew->count)
+        crew->cfg.on_prepared(crew->cfg.data);
+}
+
+static void on_failed(lq_crew *crew, const lq_worker_report *r)
+{
+    const char *text = r->text ? r->text : "not enough memory";
+
+    if (crew->stage == ENDING) return;
+    /* The first ones also fail in App:ready(), when all accept. */
+    if (crew->stage != SERVING || place_of(crew, r)->restarts == 0) {
+        crew->cfg.on_failed(crew->cfg.data, text);
+        return;
+    }
+    lq_log_printf(crew->cfg.log, LQ_LOG_ERROR, "worker %d: %s", r->id, text);
+    if (place_of(crew, r)->next == r->worker)
+        (void)!lq_worker_tell(r->worker, LQ_WORKER_STOP);
+}
+
+static void on_accepting(lq_crew *crew, const lq_worker_report *r)
+{
+    if (crew->stage == SERVING)
+        lq_log_printf(crew->cfg.log, LQ_LOG_INFO, "worker %d serves again",
+                      r->id);
+    if (crew->stage != OPENING || ++crew->accepting < crew->count) return;
+    crew->stage = SERVING;
+    crew->cfg.on_accepting(crew->cfg.data);
+}
+
+static void check_quiet(lq_crew *crew)
+{
+    lq_list *link;
+
+    if (crew->stage != ENDING) return;
+    for (link = crew->members.next; link != &crew->members; link = link->next)
+        if (!LQ_CONTAINER_OF(link, member, link)->is_draining) return;
+    crew->cfg.on_quiet(crew->cfg.data);
+}
+
+static void on_draining(lq_crew *crew, const lq_worker_report *r)
+{
+    place *p = place_of(crew, r);
+
+    find(crew, r->worker)->is_draining = true;
+    if (p->current == r->worker) replace(p);
+    check_quiet(crew);
+}
+
+/* The place is empty when the worker that goes still had it. */
+static void leave_place(place *p, const lq_worker *w, bool was_draining)
+{
+    bool had_next = p->next == w, had_place = p->current == w;
+
+    if (had_next) p->next = NULL;
+    if (had_place) {
+        p->current = NULL;
+        lq_roster_set(p->crew->roster, p->id - 1, NULL);
+    }
+    if (had_next || (had_place && !was_draining)) replace(p);
+}
+
+static void on_ended(lq_crew *crew, const lq_worker_report *r)
+{
+    member *m = find(crew, r->worker);
+    bool was_draining = m->is_draining;
+
+    lq_worker_join(r->worker);
+    crew->alive--;
+    lq_list_remove(&m->link);
+    lq_mem_free(m);
+    leave_place(place_of(crew, r), r->worker, was_draining);
+    lq_worker_free(r->worker);
+    if (crew->stage == STARTING || crew->stage == OPENING)
+        crew->cfg.on_failed(crew->cfg.data, "a worker ended by itself");
+    else if (crew->stage == SERVING && crew->cfg.worker.options->no_respawn)
+        lq_log_printf(crew->cfg.log, LQ_LOG_WARN, "worker %d has ended", r->id);
+    else
+        check_quiet(crew);
+    if (crew->alive == 0 &&
+        (crew->stage == ENDING || crew->cfg.worker.options->no_respawn))
+        crew->cfg.on_ended(crew->cfg.data);
+}
+
+void lq_crew_report(lq_crew *crew, const lq_worker_report *r)
+{
+    switch (r->msg.type) {
+    case LQ_REPORT_PREPARED: on_prepared(crew, r); break;
+    case LQ_REPORT_FAILED: on_failed(crew, r); break;
+    case LQ_REPORT_ACCEPTING: on_accepting(crew, r); break;
+    case LQ_REPORT_DRAINING: on_draining(crew, r); break;
+    case LQ_REPORT_ENDED: on_ended(crew, r); break;
+    default: break;
+    }
+}
+
+/* ---- all of them -------------------------------------------------------- */
+
+static void tell_all(lq_crew *crew, int order)
+{
+    lq_list *link;
+
+    for (link = crew->members.next; link != &crew->members; link = link->next)
+        (void)!lq_worker_tell(LQ_CONTAINER_OF(link, member, link)->worker,
+                              order);
+}
+
+int lq_crew_start(lq_crew *crew)
+{
+    int i, err = 0;
+
+    for (i = 0; i < crew->count && err == 0; i++)
+        err = start_worker(&crew->places[i]);
+    return err;
+}
+
+void lq_crew_open(lq_crew *crew)
+{
+    if (crew->stage != STARTING) return;
+    crew->stage = OPENING;
+    tell_all(crew, LQ_WORKER_ACCEPT);
+}
+
+void lq_crew_end(lq_crew *crew, int order)
+{
+    int i;
+
+    if (crew->stage == ENDING) return;
+    crew->stage = ENDING;
+    for (i = 0; i < crew->count; i++)
+        lq_timer_stop(lq_loop_timers(crew->cfg.loop), &crew->places[i].due);
+    tell_all(crew, order);
+    check_quiet(crew);
+    if (crew->alive == 0) crew->cfg.on_ended(crew->cfg.data);
+}
+
+int lq_crew_prepared(const lq_crew *crew)
+{
+    return crew->prepared;
+}
+
+lq_roster *lq_crew_roster(const lq_crew *crew)
+{
+    return crew->roster;
+}
+
+int lq_crew_new(lq_crew **out, const lq_crew_cfg *cfg)
+{
+    int count = cfg->worker.options->workers, i, err;
+    lq_crew *crew = lq_mem_zalloc(sizeof *crew + (size_t)count * sizeof(place));
+
+    if (!crew) return -ENOMEM;
+    err = lq_roster_new(&crew->roster, count);
+    if (err < 0) {
+        lq_mem_free(crew);
+        return err;
+    }
+    crew->cfg = *cfg;
+    crew->count = count;
+    lq_list_init(&crew->members);
+    for (i = 0; i < count; i++) {
+        crew->places[i].crew = crew;
+        crew->places[i].id = i + 1;
+        lq_timer_init(&crew->places[i].due, on_due);
+    }
+    *out = crew;
+    return 0;
+}
+
+void lq_crew_free(lq_crew *crew)
+{
+    if (!crew) return;
+    LQ_ASSERT(crew->alive == 0);
+    lq_roster_free(crew->roster);
+    lq_mem_free(crew);
+}

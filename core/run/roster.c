@@ -1,0 +1,62 @@
+/* roster.c - see roster.h. */
+#include "run/roster.h"
+
+#include <errno.h>
+#include <uv.h>
+
+#include "base/mem.h"
+#include "run/worker.h"
+
+typedef struct place {
+    uv_mutex_t lock;
+    lq_worker *worker; /* guarded by lock */
+} place;
+
+struct lq_roster {
+    int count;
+    place places[];
+};
+
+int lq_roster_new(lq_roster **out, int workers)
+{
+    lq_roster *r = lq_mem_zalloc(sizeof *r + (size_t)workers * sizeof(place));
+    int err;
+
+    if (!r) return -ENOMEM;
+    for (; r->count < workers; r->count++) {
+        err = uv_mutex_init(&r->places[r->count].lock);
+        if (err == 0) continue;
+        lq_roster_free(r);
+        return err;
+    }
+    *out = r;
+    return 0;
+}
+
+void lq_roster_free(lq_roster *r)
+{
+    int i;
+
+    if (!r) return;
+    for (i = 0; i < r->count; i++) uv_mutex_destroy(&r->places[i].lock);
+    lq_mem_free(r);
+}
+
+void lq_roster_set(lq_roster *r, int i, lq_worker *w)
+{
+    uv_mutex_lock(&r->places[i].lock);
+    r->places[i].worker = w;
+    uv_mutex_unlock(&r->places[i].lock);
+}
+
+LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, int fd,
+                                 const struct sockaddr_storage *peer)
+{
+    place *p = &r->places[i];
+    int err;
+
+    uv_mutex_lock(&p->lock);
+    err = p->worker ? lq_worker_hand(p->worker, fd, peer) : LQ_ECLOSED;
+    uv_mutex_unlock(&p->lock);
+    return err;
+}

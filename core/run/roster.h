@@ -1,0 +1,35 @@
+/* roster.h - who serves as worker 1 to N just now.
+ *
+ * A worker that ends is replaced while others may want to hand it a
+ * connection, so they reach each other through here, by number.
+ *
+ * Owns:    a place for each number. The workers are borrowed from set to the
+ *          next set.
+ * Thread:  set - main thread. hand - any thread.
+ * Life:    new -> (set | hand)* -> free, when all workers have been joined.
+ * Knows:   worker.
+ */
+#ifndef LQ_ROSTER_H
+#define LQ_ROSTER_H
+
+#include <sys/socket.h>
+
+#include "base/defs.h"
+
+typedef struct lq_roster lq_roster;
+struct lq_worker;
+
+/* Nobody is in it. -ENOMEM, or libuv's codes. */
+int lq_roster_new(lq_roster **out, int workers) LQ_MUST_CHECK;
+void lq_roster_free(lq_roster *r);
+
+/* `w` has place i (from 0) from now on; NULL: nobody. Behind this call no other
+ * thread uses the one before. */
+void lq_roster_set(lq_roster *r, int i, struct lq_worker *w);
+
+/* Hands an accepted socket to whoever has place i. Returns LQ_ECLOSED when
+ * nobody takes it, or -ENOMEM: the socket is still the caller's. */
+LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, int fd,
+                                 const struct sockaddr_storage *peer);
+
+#endif

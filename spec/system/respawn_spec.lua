@@ -1,0 +1,169 @@
+--- A worker that ends is replaced; nobody else notices.
+
+local client = require "spec.support.client"
+local proc = require "spec.proc"
+local scale = require "spec.support.scale"
+local server = require "spec.support.server"
+local wait = require "spec.support.wait"
+
+local APP = [[
+local aq = require "luaqueduct"
+local App = aq.channel()
+
+function App:prepare()
+  if aq.instance.restarts > 0 and io.open(self.options.context.flag or "/nowhere/at-all") then
+    error "not this time"
+  end
+end
+
+function App:entry_point()
+  local router = aq.router()
+  router:get("/", function() return aq.instance.id .. " " .. aq.instance.restarts end)
+  router:get("/exit", function() os.exit() end)
+  router:get("/stop", function()
+    aq.instance:stop()
+    return "stopping"
+  end)
+  router:get("/stream", function()
+    return aq.stream(function(write)
+      write "begun"
+      aq.instance:stop()
+      aq.sleep(0.3)
+      write " and finished"
+    end)
+  end)
+  return router
+end
+
+return App
+]]
+
+--- Asks until the answer comes from a worker that was started `restarts` times.
+local function wait_restarts(app, restarts, seconds)
+  return wait.till(function()
+    return app:get("/").body:match "%d+ (%d+)" == tostring(restarts)
+  end, seconds, restarts .. " restarts")
+end
+
+describe("a worker that ends", function()
+  for _, path in ipairs { "/stop", "/exit" } do
+    it("is replaced within 100 ms after " .. path, function()
+      local app <close> = server.start { source = APP }
+      assert.are.equal("1 0", app:get("/").body)
+
+      app:get(path)
+      local began = proc.now()
+      wait_restarts(app, 1)
+
+      assert.is_true(proc.now() - began < 0.1, ("%g s"):format(proc.now() - began))
+      app:stop { status = 0 }
+    end)
+  end
+
+  it("tells the log why and where", function()
+    local app <close> = server.start { source = APP }
+
+    app:get "/exit"
+
+    app:wait_log "os.exit was called"
+    app:wait_log "app.lua:13: in function"
+    app:wait_log "worker 1 has ended: it is started again in 0 ms"
+    app:stop { status = 0 }
+  end)
+
+  it("lets its answers under way finish while the next one serves", function()
+    local app <close> = server.start { source = APP }
+    local conn = app:connect()
+
+    conn:send(client.format("GET", "/stream"))
+    wait_restarts(app, 1, 0.25)
+
+    assert.are.equal("begun and finished", assert(conn:read_response()).body)
+    conn:close()
+    app:stop { status = 0 }
+  end)
+
+  it("comes back later and later when it dies young", function()
+    local app <close> = server.start { source = APP }
+
+    for restarts, delay in ipairs { 0, 100, 200, 400 } do
+      app:get "/stop"
+      wait_restarts(app, restarts)
+      assert.is_truthy(app:log():find(("started again in %d ms"):format(delay), 1, true))
+    end
+    app:stop { status = 0 }
+  end)
+
+  it("refuses no connection meanwhile", function()
+    local app <close> = server.start { source = APP, workers = 4 }
+    local kept = app:connect()
+    kept:send(client.format("GET", "/"))
+    local keeper = assert(kept:read_response()).body:match "^%d+"
+
+    for i = 1, scale(200) do
+      local res = app:get(i % 20 == 0 and "/stop" or "/")
+      assert.are.equal(200, res.status)
+    end
+    kept:send(client.format("GET", "/"))
+    local res = kept:read_response()
+
+    -- The kept connection ends with its worker and not before.
+    if res then assert.are.equal(keeper, res.body:match "^%d+") end
+    kept:close()
+    app:stop { status = 0 }
+  end)
+
+  it("leaves no descriptor, thread or memory behind", function()
+    local app <close> = server.start { source = APP }
+    local fds, threads = app:fds(), app:threads()
+
+    for restarts = 1, 4 do
+      app:get "/stop"
+      wait_restarts(app, restarts)
+    end
+
+    wait.till(function() return app:threads() == threads end)
+    wait.till(function() return app:fds() == fds end)
+    app:stop { status = 0 }
+  end)
+
+  it("is tried again when the next one cannot prepare", function()
+    local flag = os.tmpname()
+    local app <close> = server.start { source = APP, args = { "--option", "flag=" .. flag } }
+
+    app:get "/stop"
+    app:wait_log "worker 1: "
+    app:wait_log "not this time"
+    os.remove(flag)
+
+    wait.till(function() return tonumber(app:get("/").body:match "%d+$") >= 2 end)
+    app:stop { status = 0 }
+  end)
+
+  it("does not hold up a stop while its place is empty", function()
+    local app <close> = server.start { source = APP }
+
+    for restarts = 1, 5 do
+      app:get "/stop"
+      wait_restarts(app, restarts)
+    end
+    app:get "/stop"
+    app:wait_log "in 1600 ms"
+    app:stop { status = 0 }
+
+    assert.is_nil(app:log():find("left open", 1, true))
+  end)
+end)
+
+describe("--no-respawn", function()
+  it("leaves it dead, and the last one takes the runtime along", function()
+    local app <close> = server.start { source = APP, workers = 2, args = { "--no-respawn" } }
+
+    app:get "/stop"
+    app:wait_log "has ended"
+    assert.are.equal(200, app:get("/").status)
+    app:get "/stop"
+
+    app:stop { status = 1 }
+  end)
+end)
