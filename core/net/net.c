@@ -80,11 +80,16 @@ int lq_net_open(lq_net *net, lq_loop *loop, const lq_net_cfg *cfg)
     return 0;
 }
 
+void lq_net_retire(lq_net *net)
+{
+    net->is_draining = true;
+}
+
 void lq_net_drain(lq_net *net)
 {
     lq_list *link, *next;
 
-    net->is_draining = true;
+    lq_net_retire(net);
     for (link = net->conns.next; link != &net->conns; link = next) {
         next = link->next;
         lq_conn_drain(LQ_CONTAINER_OF(link, lq_conn, link));

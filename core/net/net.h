@@ -83,7 +83,12 @@ struct lq_net {
 int lq_net_open(lq_net *net, lq_loop *loop,
                 const lq_net_cfg *cfg) LQ_MUST_CHECK;
 
-/* Idle connections end, later answers say `Connection: close`. */
+/* Later answers say `Connection: close`; an idle connection stays for one more
+ * request. */
+void lq_net_retire(lq_net *net);
+
+/* The same, and idle connections end now. What has arrived on them is still
+ * answered. */
 void lq_net_drain(lq_net *net);
 
 /* Cuts every connection; on_closed follows when the last one is gone, at once

@@ -87,11 +87,24 @@ static void stop_timers(supervisor *s)
     lq_timer_stop(lq_loop_timers(&s->loop), &s->pulse);
 }
 
+/* With libuv's handlers gone a signal would end the process its own way, when
+ * the exit status is settled already. */
+static void block_signals(void)
+{
+    sigset_t set;
+    int i;
+
+    sigemptyset(&set);
+    for (i = 0; i < SIGNALS; i++) sigaddset(&set, signal_numbers[i]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 /* The workers are gone: what the main loop has closes. */
 static void close_all(supervisor *s)
 {
     int i;
 
+    block_signals();
     stop_timers(s);
     for (i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&s->signals[i], on_signal_closed);

@@ -325,18 +325,17 @@ static void on_deadline(lq_timer *timer)
         close_all(w);
         return;
     }
-    leave(w); /* App:close() has a deadline of its own */
+    lq_net_drain(&w->net); /* nothing is left unread */
+    leave(w);              /* App:close() has a deadline of its own */
     if (w->state == WORKER_LEAVING &&
         lq_timer_start(lq_loop_timers(&w->loop), &w->deadline, at_ms) < 0)
         close_all(w);
 }
 
-static void drain(lq_worker *w)
+static void stop_listening(lq_worker *w)
 {
-    uint64_t wait_ms = ms_of(w->cfg.options->drain_timeout);
     size_t i;
 
-    if (w->state >= WORKER_DRAINING) return;
     for (i = 0; i < w->listener_count; i++) {
         lq_listener_sweep(&w->listeners[i]);
         lq_listener_stop(&w->listeners[i]);
@@ -344,22 +343,37 @@ static void drain(lq_worker *w)
     part(w);
     w->state = WORKER_DRAINING;
     report(w, LQ_REPORT_DRAINING, NULL);
+}
+
+static void retire(lq_worker *w)
+{
+    uint64_t wait_ms = ms_of(w->cfg.options->drain_timeout);
+
+    if (w->state >= WORKER_DRAINING) return;
+    stop_listening(w);
     if (!w->is_net_open) {
         leave(w);
         return;
     }
-    if (wait_ms && lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
-                                  lq_loop_update(&w->loop) + wait_ms) < 0)
+    lq_net_retire(&w->net);
+    if (w->net.conn_count == 0)
+        leave(w);
+    else if (wait_ms && lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
+                                       lq_loop_update(&w->loop) + wait_ms) < 0)
         close_all(w);
-    lq_net_drain(&w->net);
-    if (w->net.conn_count == 0) leave(w);
+}
+
+static void drain(lq_worker *w)
+{
+    retire(w);
+    if (w->state == WORKER_DRAINING) lq_net_drain(&w->net);
 }
 
 /* os.exit, aq.instance:stop(): only this worker ends. Called inside Lua, so
  * it is an order to itself. */
 static void on_stop(lq_vm *vm)
 {
-    lq_worker_tell(vm->cfg.data, LQ_WORKER_DRAIN);
+    lq_worker_tell(vm->cfg.data, LQ_WORKER_RETIRE);
 }
 
 static void on_message(lq_mailbox *mb, lq_msg *msg)
@@ -369,6 +383,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
 
     switch (msg->type) {
     case LQ_WORKER_ACCEPT: start_accepting(w); break;
+    case LQ_WORKER_RETIRE: retire(w); break;
     case LQ_WORKER_DRAIN: drain(w); break;
     case LQ_WORKER_STOP: close_all(w); break;
     case LQ_WORKER_CONN: take_conn(w, o); break;
@@ -405,7 +420,7 @@ static void on_full(lq_vm *vm)
                   "the Lua heap stays at %zu of %zu bytes (--memory-limit) "
                   "after a full collection: this worker drains and is replaced",
                   vm->alloc.used, vm->cfg.memory_limit);
-    lq_worker_tell(w, LQ_WORKER_DRAIN);
+    lq_worker_tell(w, LQ_WORKER_RETIRE);
 }
 
 /* The state, the net and the listeners; then the app's first step. */

@@ -25,7 +25,9 @@ typedef struct lq_worker lq_worker;
 /* Orders, from the main thread. */
 enum {
     LQ_WORKER_ACCEPT = 1, /* start accepting */
-    LQ_WORKER_DRAIN,      /* no new connections, finish, close, end */
+    LQ_WORKER_RETIRE,     /* no new connections; idle ones have one request
+                           * more, within the drain's time; then end */
+    LQ_WORKER_DRAIN,      /* the same without waiting for idle ones */
     LQ_WORKER_STOP,       /* end without waiting */
     LQ_WORKER_CONN,       /* a connection; lq_worker_hand */
 };

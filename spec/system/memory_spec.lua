@@ -52,7 +52,9 @@ end)
 return router
 ]]
 
-local BLOW_UPS = { "/table", "/rep", "/concat", "/coroutines", "/wait", "/inside", "/hooked", "/closes" }
+local BLOW_UPS = {
+  "/table", "/rep", "/concat", "/coroutines", "/wait", "/inside", "/hooked", "/closes",
+}
 
 describe("--memory-limit", function()
   for _, workers in ipairs { 1, 4 } do

@@ -164,6 +164,7 @@ describe("--no-respawn", function()
     assert.are.equal(200, app:get("/").status)
     app:get "/stop"
 
+    app:wait_exit(5)
     app:stop { status = 1 }
   end)
 end)
