@@ -31,7 +31,7 @@ typedef struct lq_vm_cfg {
     /* Folders that `require` looks into before the standard ones. */
     const char *lua_path; /* the runtime's own Lua files and the tree's rocks */
     const char *lib_path; /* the tree's C modules; "": none */
-    size_t memory_limit; /* of the heap, in bytes; 0: none */
+    size_t memory_limit;  /* of the heap, in bytes; 0: none */
     /* os.exit, aq.instance.stop: the thread is to drain and end. */
     void (*on_stop)(lq_vm *);
     /* The heap stays near its limit after a memory error; may be NULL. */
@@ -54,7 +54,7 @@ struct lq_vm {
     int unwinding;   /* `<close>` variables of an ended task run */
     int unyieldable; /* user coroutines that run inside a C function */
     lq_turn turn;
-    bool is_short; /* a memory error is to be followed up behind the task */
+    bool is_short;     /* a memory error is to be followed up behind the task */
     char warning[512]; /* as far as it has come */
 
     /* dispatch.c, reply.c */
