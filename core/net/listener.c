@@ -22,7 +22,8 @@ static void on_retry(lq_timer *timer)
     if (l->is_started) resume(l);
 }
 
-void lq_listener_pause(lq_listener *l)
+/* What waits stays in the kernel's queue for 100 ms. */
+static void take_a_break(lq_listener *l)
 {
     uint64_t at_ms = lq_loop_now(l->loop) + RETRY_MS;
 
@@ -42,7 +43,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
     for (i = 0; i < ACCEPTS_A_TURN && uv_is_active((uv_handle_t *)handle);
          i++) {
         if (l->can_accept && !l->can_accept(l)) {
-            lq_listener_pause(l);
+            take_a_break(l);
             return;
         }
         len = sizeof peer;
@@ -53,7 +54,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
             l->on_accept(l, fd, &peer);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                    errno == ENOMEM) {
-            lq_listener_pause(l);
+            take_a_break(l);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;

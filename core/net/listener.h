@@ -45,9 +45,6 @@ void lq_listener_stop(lq_listener *l);
 /* Accepts what waits now, before a stop. */
 void lq_listener_sweep(lq_listener *l);
 
-/* Lets what waits stay in the kernel's queue for 100 ms. */
-void lq_listener_pause(lq_listener *l);
-
 void lq_listener_close(lq_listener *l, void (*on_closed)(lq_listener *));
 
 #endif

@@ -56,7 +56,8 @@ local function check_pattern(router, pattern)
   check_syntax(pattern)
 end
 
---- A prefix is a pattern of whole segments; "/" is the same as none.
+--- A prefix is a pattern of whole segments behind which another one can stand; "/" is the same as
+--- none.
 local function check_prefix(prefix)
   if type(prefix) ~= "string" then
     place.raise("a prefix must be a string, not a %s", type(prefix))
@@ -64,8 +65,8 @@ local function check_prefix(prefix)
   if prefix == "/" or prefix == "" then return "" end
   check_syntax(prefix)
   if prefix:sub(-1) == "/" then place.raise("the prefix '%s' must not end with a slash", prefix) end
-  if prefix:gsub("%b()", ""):find "[%[*]" then
-    place.raise("the prefix '%s' must not have an optional tail or '*'", prefix)
+  if not pcall(core.check, prefix .. "/x") then
+    place.raise("the prefix '%s' must leave room for a route: no optional tail, no '*'", prefix)
   end
   return prefix
 end

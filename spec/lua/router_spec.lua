@@ -169,6 +169,15 @@ describe("luaqueduct.router", function()
 
       assert.are.equal("x", (ask(compile(), "GET", "/7/x")))
     end)
+
+    it("knows parentheses that a constraint escapes from those that close it", function()
+      router:group("/:id(%(*[(*]+)"):get("/x", answer "x")
+
+      assert.are.equal("x", (ask(compile(), "GET", "/((*/x")))
+      for _, prefix in ipairs { "/:a(%()[/:b(%))]", "/:a([(])/*" } do
+        assert.matches("must leave room for a route", error_of(router.group, routers.new(), prefix))
+      end
+    end)
   end)
 
   describe("mount()", function()
