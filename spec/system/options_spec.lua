@@ -1,39 +1,14 @@
---- The command line: every option, every refusal, and the help.
+--- The command line as a whole: commands, defaults, unknown options, strange texts, and the help.
 
-local command = require "spec.support.command"
+local options = require "spec.support.options"
 local run = require "spec.run"
 
-local function parse(...)
-  return assert(run.parse { ... })
-end
+local parse, refused, serve = options.parse, options.refused, options.serve
 
---- What `serve` with these arguments is.
-local function serve(...)
-  return parse("serve", ...)
-end
-
---- The one line with which these arguments are refused.
-local function refused(...)
-  local options, message = run.parse { ... }
-
-  assert.is_nil(options)
-  assert.is_nil(message:find "%c", "more than one line: " .. message)
-  return message
-end
-
-local SECONDS = {
-  drain_timeout = 10, header_timeout = 10, idle_timeout = 75, body_timeout = 30,
-  write_timeout = 30, request_timeout = 30, start_timeout = 60,
-}
-local SIZES = { header_limit = 32 * 1024, body_limit = 10 * 1024 * 1024 }
 local LATER = {
   "watch", "trust-proxy", "busy-timeout", "hub-queue",
   "log-format", "log-file", "log-rotate", "access-log",
 }
-
-local function option_of(field)
-  return "--" .. field:gsub("_", "-")
-end
 
 describe("options", function()
   describe("commands", function()
@@ -110,243 +85,14 @@ describe("options", function()
     it("are those of the contract", function()
       local o = serve()
 
-      for field, seconds in pairs(SECONDS) do assert.are.equal(seconds, o[field], field) end
-      for field, bytes in pairs(SIZES) do assert.are.equal(bytes, o[field], field) end
+      for field, seconds in pairs(options.SECONDS) do assert.are.equal(seconds, o[field], field) end
+      for field, bytes in pairs(options.SIZES) do assert.are.equal(bytes, o[field], field) end
       assert.are.equal(0, o.max_connections)
       assert.are.equal(1, o.log_level)
       assert.are.equal(run.cpus(), o.workers)
       assert.is_false(o.share_port)
       assert.are.same({ "http://127.0.0.1:8888" }, o.listen)
       assert.are.same({}, o.pairs)
-    end)
-  end)
-
-  describe("--workers", function()
-    it("takes auto and 1 to 1024, in each of its forms", function()
-      assert.are.equal(1, serve("-j", "1").workers)
-      assert.are.equal(4, serve("-j4").workers)
-      assert.are.equal(7, serve("--workers", "7").workers)
-      assert.are.equal(1024, serve("--workers=1024").workers)
-      assert.are.equal(run.cpus(), serve("-j", "2", "-j", "auto").workers)
-    end)
-
-    it("refuses everything else", function()
-      for _, bad in ipairs { "0", "1025", "-1", "+1", " 1", "1 ", "1.5", "four", "", "Auto", "0x4",
-        "99999999999999999999", "auto4" } do
-        assert.are.equal("serve: --workers: expected auto or a number from 1 to 1024, not '" ..
-          bad .. "'", refused("serve", "--workers", bad))
-        assert.matches("^serve: %-j, %-%-workers: expected auto", refused("serve", "-j", bad))
-        refused("serve", "--workers=" .. bad)
-      end
-    end)
-
-    it("refuses to stand without a value", function()
-      local line = " needs a value: expected auto or a number from 1 to 1024"
-
-      assert.are.equal("serve: -j, --workers" .. line, refused("serve", "-j"))
-      assert.are.equal("serve: --workers" .. line, refused("serve", "a.lua", "--workers"))
-    end)
-  end)
-
-  describe("--listen", function()
-    it("may be repeated, and replaces the default", function()
-      assert.are.same({ "http://[::1]:80" }, serve("--listen", "http://[::1]:80").listen)
-      assert.are.same({ "unix:/tmp/s", "http://localhost:0" },
-        serve("--listen=unix:/tmp/s", "--listen", "http://localhost:0").listen)
-    end)
-
-    it("may be given 64 times, --port included", function()
-      local argv = { "serve" }
-      for i = 1, 64 do argv[#argv + 1] = "--listen=http://127.0.0.1:" .. i end
-
-      assert.are.equal(64, #parse(table.unpack(argv)).listen)
-
-      local line = "serve: --listen: expected at most 64 of them, --port and --address included"
-      for _, more in ipairs { "--listen=http://127.0.0.1:65", "-p1", "-alocalhost" } do
-        argv[66] = more
-        assert.are.equal(line, refused(table.unpack(argv)))
-      end
-    end)
-
-    it("refuses what is no URL, naming it", function()
-      assert.are.equal("serve: --listen ftp://x: expected http://HOST:PORT or unix:/PATH",
-        refused("serve", "--listen", "ftp://x"))
-      assert.are.equal("serve: --listen https://a:1: TLS is not available, expected http://",
-        refused("serve", "--listen", "https://a:1"))
-      assert.are.equal("serve: --listen needs a value: expected http://HOST:PORT or unix:/PATH",
-        refused("serve", "--listen"))
-    end)
-  end)
-
-  describe("--address and --port", function()
-    it("are one more --listen", function()
-      assert.are.same({ "http://127.0.0.1:80" }, serve("-p", "80").listen)
-      assert.are.same({ "http://127.0.0.1:0" }, serve("--port=0").listen)
-      assert.are.same({ "http://0.0.0.0:8888" }, serve("-a", "0.0.0.0").listen)
-      assert.are.same({ "http://localhost:65535" },
-        serve("--address", "localhost", "-p65535").listen)
-      assert.are.same({ "unix:/s", "http://127.0.0.1:1" },
-        serve("-p", "1", "--listen", "unix:/s").listen)
-    end)
-
-    it("put an IPv6 address in brackets", function()
-      assert.are.same({ "http://[::1]:80" }, serve("-a", "::1", "-p", "80").listen)
-      assert.are.same({ "http://[::]:8888" }, serve("-a", "[::]").listen)
-      assert.are.same({ "http://[fe80::1%eth0]:8888" }, serve("-a", "fe80::1%eth0").listen)
-    end)
-
-    it("refuse what is neither", function()
-      for _, bad in ipairs { "", "a b", "127.0.0.1:80", "::g", "[::1", "[127.0.0.1]", "a/b", "a@b",
-        "http://a", "[::1]:80" } do
-        assert.are.equal("serve: --address: expected an IP address or the name of a host, not '" ..
-          bad .. "'", refused("serve", "-a", bad))
-      end
-      refused("serve", "-a", ("a"):rep(300))
-      for _, bad in ipairs { "", "-1", "65536", "http", "80/", "0x50", "1.0",
-        "99999999999999999999" } do
-        assert.are.equal("serve: -p, --port: expected a number from 0 to 65535, not '" ..
-          bad .. "'", refused("serve", "-p", bad))
-      end
-      assert.are.equal("serve: --port needs a value: expected a number from 0 to 65535",
-        refused("serve", "--port"))
-      assert.are.equal(
-        "serve: --address needs a value: expected an IP address or the name of a host",
-        refused("serve", "--address"))
-    end)
-  end)
-
-  describe("--share-port", function()
-    it("is a flag", function()
-      assert.is_true(serve("--share-port").share_port)
-      assert.are.equal("serve: --share-port: expected no value, not 'yes'",
-        refused("serve", "--share-port=yes"))
-      assert.are.equal("serve: --share-port: expected no value, not ''",
-        refused("serve", "--share-port="))
-      assert.are.equal("yes", serve("--share-port", "yes").app)
-    end)
-  end)
-
-  describe("--option", function()
-    it("may be repeated, and splits at the first =", function()
-      local o = serve("--option", "a=1", "--option=b=x=y", "--option", "c=", "--option", "a=2")
-
-      assert.are.same({ "a=1", "b=x=y", "c=", "a=2" }, o.pairs)
-    end)
-
-    it("takes a value that looks like an option", function()
-      assert.are.same({ "--help=me" }, serve("--option", "--help=me").pairs)
-    end)
-
-    it("belongs to routes too", function()
-      assert.are.same({ "a=1" }, parse("routes", "--option", "a=1").pairs)
-    end)
-
-    it("refuses what has no name or no =", function()
-      for _, bad in ipairs { "", "a", "=", "=a" } do
-        assert.are.equal("serve: --option: expected K=V, at most 256 times, not '" .. bad .. "'",
-          refused("serve", "--option", bad))
-      end
-      assert.matches("^routes: %-%-option: ", refused("routes", "--option", "a"))
-    end)
-
-    it("may be given 256 times", function()
-      local argv = { "serve" }
-      for i = 1, 256 do argv[#argv + 1] = "--option=k" .. i .. "=v" end
-
-      assert.are.equal(256, #parse(table.unpack(argv)).pairs)
-      argv[#argv + 1] = "--option=last=v"
-      assert.matches("at most 256 times", refused(table.unpack(argv)), 1, true)
-    end)
-  end)
-
-  for field in pairs(SECONDS) do
-    local option = option_of(field)
-
-    describe(option, function()
-      it("takes seconds", function()
-        for text, seconds in pairs {
-          ["0"] = 0, ["0.0"] = 0, ["1"] = 1, ["2.5"] = 2.5, ["0.3"] = 0.3, ["010"] = 10,
-          ["12.125"] = 12.125, ["1000000000"] = 1e9, ["0.001"] = 0.001,
-          ["1.0000000000000000000000000000000001"] = 1,
-        } do
-          assert.are.equal(seconds, serve(option, text)[field])
-          assert.are.equal(seconds, serve(option .. "=" .. text)[field])
-        end
-      end)
-
-      it("never turns a small limit off", function()
-        assert.are.equal(0.001, serve(option, "0.0001")[field])
-      end)
-
-      it("refuses everything else", function()
-        for _, bad in ipairs { "", "-1", "+1", ".5", "5.", ".", "1e3", "0x10", "inf", "nan", "1s",
-          " 1", "1 ", "1,5", "1.2.3", "1000000000.5", "1000000001", "99999999999999999999999" } do
-          assert.are.equal("serve: " .. option ..
-            ": expected seconds such as 2.5, from 0 (no limit) to 1000000000, not '" .. bad .. "'",
-            refused("serve", option, bad))
-        end
-        assert.are.equal("serve: " .. option .. " needs a value: expected seconds such as 2.5, " ..
-          "from 0 (no limit) to 1000000000", refused("serve", option))
-      end)
-    end)
-  end
-
-  for field in pairs(SIZES) do
-    local option = option_of(field)
-    local most = field == "header_limit" and "1G" or "1048576G"
-
-    describe(option, function()
-      it("takes digits with K, M or G", function()
-        for text, bytes in pairs {
-          ["0"] = 0, ["1"] = 1, ["512"] = 512, ["64K"] = 65536, ["3M"] = 3145728,
-          ["1G"] = 1 << 30, ["0G"] = 0, ["1048576K"] = 1 << 30,
-          ["000000000000000000000000000001K"] = 1024,
-        } do
-          assert.are.equal(bytes, serve(option, text)[field])
-        end
-      end)
-
-      it("refuses everything else", function()
-        for _, bad in ipairs { "", "K", "10X", "10k", "10KB", "10KK", "-1", "1.5M", " 1", "1 K",
-          "0x10", "9007199254740993K", "18446744073709551616", "17179869184G", "1048577G",
-          "99999999999999999999999G" } do
-          assert.are.equal("serve: " .. option .. ": expected a size such as 512, 64K or 10M, " ..
-            "from 0 (no limit) to " .. most .. ", not '" .. bad .. "'",
-            refused("serve", option, bad))
-        end
-        assert.matches("^serve: %-%-%S+ needs a value: expected a size", refused("serve", option))
-      end)
-    end)
-  end
-
-  it("holds --header-limit and --body-limit to what can be counted", function()
-    assert.are.equal(1 << 50, serve("--body-limit", "1048576G").body_limit)
-    refused("serve", "--header-limit", "1073741825")
-  end)
-
-  describe("--max-connections", function()
-    it("takes a count", function()
-      assert.are.equal(0, serve("--max-connections", "0").max_connections)
-      assert.are.equal(1000000000, serve("--max-connections=1000000000").max_connections)
-      for _, bad in ipairs { "", "-1", "1K", "1000000001", "many", "18446744073709551617" } do
-        assert.are.equal("serve: --max-connections: expected a number from 0 (no limit) " ..
-          "to 1000000000, not '" .. bad .. "'", refused("serve", "--max-connections", bad))
-      end
-      assert.matches("needs a value", refused("serve", "--max-connections"))
-    end)
-  end)
-
-  describe("--log-level", function()
-    it("takes one of four names", function()
-      for level, name in ipairs { "debug", "info", "warn", "error" } do
-        assert.are.equal(level - 1, serve("--log-level", name).log_level)
-        assert.are.equal(level - 1, parse("routes", "--log-level", name).log_level)
-      end
-      for _, bad in ipairs { "", "loud", "INFO", "warning", "inf", "1" } do
-        assert.are.equal("serve: --log-level: expected debug, info, warn or error, not '" ..
-          bad .. "'", refused("serve", "--log-level", bad))
-      end
-      assert.matches("needs a value", refused("serve", "--log-level"))
     end)
   end)
 
@@ -420,8 +166,8 @@ describe("options", function()
     for _ = 1, 3000 do
       local argv = { ({ "serve", "routes", "version", "help" })[random(4)] }
       for _ = 1, random(0, 6) do argv[#argv + 1] = words[random(#words)] end
-      local options, message = run.parse(argv)
-      assert.is_true(options ~= nil or (message ~= "" and not message:find "%c"))
+      local parsed, message = run.parse(argv)
+      assert.is_true(parsed ~= nil or (message ~= "" and not message:find "%c"))
     end
   end)
 end)
@@ -448,8 +194,8 @@ describe("help", function()
       assert.matches(what, text, 1, true)
       assert.matches(what, run.help "help", 1, true)
     end
-    for field, seconds in pairs(SECONDS) do
-      local _, from = text:find(option_of(field) .. " S ", 1, true)
+    for field, seconds in pairs(options.SECONDS) do
+      local _, from = text:find(options.option_of(field) .. " S ", 1, true)
       assert.matches("^[^%-]*%(" .. seconds .. "%)\n", text:sub(from))
     end
   end)
@@ -468,75 +214,5 @@ describe("help", function()
     assert.is_nil(run.help("routes"):find("--workers", 1, true))
     assert.is_nil(run.help("version"):find("--option", 1, true))
     assert.matches("Usage: luaqueduct version", run.help "version", 1, true)
-  end)
-end)
-
-describe("quota()", function()
-  local folder
-
-  before_each(function() folder = command.folder() end)
-  after_each(function() command.remove(folder) end)
-
-  local function write(path, text)
-    command.run { "mkdir", "-p", folder .. "/" .. (path:match "^(.*)/" or "") }
-    local file = assert(io.open(folder .. "/" .. path, "w"))
-    file:write(text)
-    file:close()
-  end
-
-  local function quota(list)
-    write("list", list)
-    return run.quota(folder .. "/list", folder)
-  end
-
-  it("rounds cpu.max of version 2 up", function()
-    for text, cpus in pairs {
-      ["max 100000\n"] = 0, ["100000 100000\n"] = 1, ["150000 100000\n"] = 2, ["1000 100000\n"] = 1,
-      ["800000 100000\n"] = 8, ["max\n"] = 0, [""] = 0, ["0 100000"] = 0, ["100000 0"] = 0,
-      ["-1 100000"] = 0, ["9223372036854775807 1"] = 2147483647, ["rubbish"] = 0,
-    } do
-      write("a/cpu.max", text)
-      assert.are.equal(cpus, quota "0::/a\n", text)
-    end
-  end)
-
-  it("takes the least of a group and those above it", function()
-    write("cpu.max", "900000 100000")
-    write("a/cpu.max", "200000 100000")
-    write("a/b/cpu.max", "max 100000")
-    write("a/b/c/cpu.max", "400000 100000")
-
-    assert.are.equal(2, quota "0::/a/b/c\n")
-    assert.are.equal(9, quota "0::/\n")
-    assert.are.equal(9, quota "0::/of/the/host\n")
-    assert.are.equal(9, quota "0::/../outside\n")
-  end)
-
-  it("reads version 1, wherever the controller is mounted", function()
-    write("cpu,cpuacct/x/cpu.cfs_quota_us", "250000\n")
-    write("cpu,cpuacct/x/cpu.cfs_period_us", "100000\n")
-    write("cpu/cpu.cfs_quota_us", "-1\n")
-    write("cpu/cpu.cfs_period_us", "100000\n")
-    write("cpuset/cpu.cfs_quota_us", "100000\n")
-    write("cpuset/cpu.cfs_period_us", "100000\n")
-
-    assert.are.equal(3, quota "7:cpuset:/\n4:cpu,cpuacct:/x\n0::/\n")
-    assert.are.equal(0, quota "4:cpu:/y\n")
-    assert.are.equal(0, quota "4:cpuset:/\n")
-  end)
-
-  it("finds no limit in what it cannot read", function()
-    assert.are.equal(0, run.quota(folder .. "/absent", folder))
-    for _, list in ipairs { "", "\n", "0", "0:", "0::", "0::\n", "x:y", "0::relative\n",
-      "0::/" .. ("a/"):rep(5000) .. "\n" } do
-      assert.are.equal(0, quota(list))
-    end
-  end)
-
-  it("leaves at least one CPU, and at most those of the mask", function()
-    local result = command.run { "nproc" }
-
-    assert.is_true(run.cpus() >= 1)
-    assert.is_true(run.cpus() <= tonumber(result.stdout))
   end)
 end)
