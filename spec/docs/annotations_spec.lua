@@ -57,7 +57,8 @@ local OBJECTS = { handle = "luaqueduct.Task", instance = "luaqueduct.Instance",
 
 --- Calls `fn(where, annotated, args, returns)` for each `/* name(args) -> results */` of C.
 local function each_signature(fn)
-  local sources = command.run({ "sh", "-c", "cat core/lua/lib_*.c core/lua/body.c core/lua/error.c core/lua/headers.h" }).stdout
+  local files = "core/lua/lib_*.c core/lua/body.c core/lua/error.c core/lua/headers.h"
+  local sources = command.run({ "sh", "-c", "cat " .. files }).stdout
 
   for owner, mark, name, args, rest in
       sources:gmatch "\n/%* ([%w_]+)([.:])([%w_]+)(%b())([^\n]*)" do
