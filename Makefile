@@ -281,6 +281,13 @@ fuzz-build:
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=fuzz \
 	    $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
 
+##   make soak          everything in the plain build, counts 100 times as large;
+##                      figures are held to the goals, so: on a quiet machine
+.PHONY: soak
+soak: test-deps
+	@$(MAKE) --no-print-directory -j$(JOBS) spec-build debug
+	@LQ_BUILD=$(BUILD) LQ_SCALE=100 LQ_VERBOSE=1 $(BUSTED) spec
+
 ##   make lint          luacheck, clang-format, layers, no mutable statics
 .PHONY: lint style
 lint: debug

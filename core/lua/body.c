@@ -111,7 +111,10 @@ static int chunk_k(lua_State *L, int status, lua_KContext ctx)
         lq_exchange_body_taken(x, len);
         return 1;
     }
-    if (x->body_error) return body_failure(L, x->body_error);
+    if (x->body_error) {
+        x->lost_body = true;
+        return body_failure(L, x->body_error);
+    }
     if (!x->request_done) return wait_body(L, x, false, chunk_k);
     lua_pushnil(L);
     return 1;

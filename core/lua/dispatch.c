@@ -78,10 +78,26 @@ static int after_finish(lua_State *L, int status, lua_KContext ctx)
     return lq_reply(L, current_exchange(L));
 }
 
+/* Whether 2 tells of success although the body came to no good end: a loop
+ * over chunks() just ends then. */
+static bool is_false_success(lua_State *L, const lq_exchange *x)
+{
+    lua_Integer status = 200;
+
+    if (LQ_LIKELY(!x->lost_body)) return false;
+    if (lua_istable(L, 2) && lq_is_response(L, 2)) {
+        lua_getfield(L, 2, "status");
+        status = lua_tointeger(L, -1);
+        lua_pop(L, 1);
+    }
+    return status < 300;
+}
+
 /* The functions of on_response, if there are any, then the answer. */
 static int finish(lua_State *L, lq_exchange *x)
 {
     lua_settop(L, 2);
+    if (is_false_success(L, x)) set_plain_response(L, failure_status(x));
     if (!lq_push_request_hooks(L, x, 1, "on_response")) return lq_reply(L, x);
     lua_pushvalue(L, lua_upvalueindex(UP_FINISH));
     lua_pushvalue(L, 1);

@@ -50,7 +50,7 @@ static void reset(lq_exchange *x)
     x->sent_continue = x->discards = false;
     x->close = x->is_chunked = x->waits_drain = false;
     x->handler = x->shell = NULL;
-    x->is_writing = x->has_failed = x->is_detached = false;
+    x->is_writing = x->has_failed = x->lost_body = x->is_detached = false;
     x->handler_done = true;
     x->has_clock = x->is_timed_out = false;
     x->paused_ms = 0;

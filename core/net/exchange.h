@@ -64,6 +64,7 @@ struct lq_exchange {
     size_t mark;     /* of the layer above: where its answer begins */
     bool is_writing; /* of the layer above: mark holds */
     bool has_failed; /* of the layer above: the answer tells of an error */
+    bool lost_body;  /* of the layer above: a loop over the body ended early */
     bool is_detached;
     bool handler_done;
     bool has_clock;      /* the request's clock has been started */

@@ -5,7 +5,7 @@
 
 enum {
     ACCEPTS_A_TURN = 64, /* then the connections have their turn */
-    RETRY_MS = 100,      /* when there is no descriptor left */
+    RETRY_MS = 50,       /* when there is no descriptor left */
 };
 
 static void on_readable(uv_poll_t *handle, int status, int events);

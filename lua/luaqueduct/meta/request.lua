@@ -27,7 +27,8 @@ local Request = {}
 function Request:body() end
 
 --- Iterates over the body's bytes as they come; once, and not after `body`. Suspends the task in
---- each step.
+--- each step. A body that is too large, malformed, late or cut off ends the loop early: the
+--- iterator gives nil and an error, and an answer of success becomes 413, 400 or 408.
 ---@async
 ---@return fun(): string?, luaqueduct.Error?
 function Request:chunks() end
