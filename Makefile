@@ -19,6 +19,10 @@ BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
     lib$(JSON_LIB)-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
 TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
     lua-socket lua5.4 luarocks strace
+# Node may be here from elsewhere, and then npm with it.
+BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 \
+    $(if $(shell command -v node 2>/dev/null),,nodejs) \
+    $(if $(shell command -v npm 2>/dev/null),,npm)
 
 # llhttp: the system's library where there is one, else its C sources.
 SYSTEM_LLHTTP := $(shell pkg-config --exists libllhttp 2>/dev/null && echo yes)
@@ -220,7 +224,7 @@ demo: deps
 BUSTED := lua5.4 /usr/bin/busted --ignore-lua -o spec/support/ci.lua
 LUA_FILES := $(wildcard lua spec examples)
 C_FILES = $(wildcard core/*/*.[ch] spec/c/*.[ch] spec/fuzz/*.[ch] \
-    spec/support/*.c)
+    spec/support/*.c spec/bench/*/*.c)
 
 ##   make test          everything: two compilers, lint, plain, asan, tsan, fuzz
 .PHONY: test test-all
@@ -303,6 +307,32 @@ style:
 .PHONY: format
 format:
 	clang-format -i $(C_FILES)
+
+# ---- benchmark -------------------------------------------------------------
+
+BENCH_PROGRAMS := raw prototype
+
+##   make bench         compares with other servers (spec/bench/README.md)
+.PHONY: bench bench-build
+bench:
+	@$(call install_missing,$(BUILD_DEPS) $(BENCH_DEPS))
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
+	@LQ_BUILD=$(OUT) lua5.4 spec/bench/run.lua
+
+bench-build: build $(OUT)/spec/core.so $(BENCH_PROGRAMS:%=$(OUT)/bench/%) \
+    $(OUT)/bench/node_modules/.installed
+
+$(OUT)/bench/%: $(OUT)/obj/spec/bench/subjects/%.o $(LLHTTP_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(OUT)/bench/node_modules/.installed: spec/bench/subjects/package-lock.json
+	@mkdir -p $(@D)
+	$(call say,NPM)
+	$(Q)cp spec/bench/subjects/package.json $< $(OUT)/bench
+	$(Q)cd $(OUT)/bench && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # ---- install ---------------------------------------------------------------
 

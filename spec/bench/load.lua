@@ -1,0 +1,49 @@
+--- One burst of requests by wrk, on the load's CPU.
+
+local proc = require "spec.proc"
+local config = require "spec.bench.config"
+
+local load = {}
+
+local function read_all(fd, seconds)
+  local deadline, text = proc.now() + seconds, ""
+  while true do
+    local piece, err = proc.read(fd, math.max(0, deadline - proc.now()))
+    if not piece then return text, err end
+    text = text .. piece
+  end
+end
+
+local function run_wrk(argv, seconds)
+  local pid, output = assert(proc.spawn(argv, { stderr = "/dev/null" }))
+  local text = read_all(output, seconds + 20)
+  proc.close(output)
+  if not proc.wait(pid, 1) then
+    proc.kill(pid, 9)
+    proc.wait(pid, 5)
+  end
+  return text
+end
+
+---@param seconds integer
+---@return table { requests, seconds, p50_ms, p99_ms }
+function load.run(server, scenario, seconds)
+  local text = run_wrk({
+    "taskset", "-c", config.load_cpu,
+    "wrk", "-t1", "-c" .. scenario.connections, ("-d%ds"):format(seconds), "--timeout", "10s",
+    "-s", "spec/bench/wrk.lua", server:url(scenario.path), "--", tostring(scenario.depth),
+  }, seconds)
+  local requests, us, p50, p99, errors = text:match "figures (%d+) (%d+) (%d+) (%d+) (%d+)"
+  if not requests or errors ~= "0" or requests == "0" then
+    error(("%s: %s: wrk had errors or no answers:\n%s"):format(server.subject.name,
+      scenario.name, text), 0)
+  end
+  return {
+    requests = tonumber(requests),
+    seconds = tonumber(us) / 1e6,
+    p50_ms = tonumber(p50) / 1e3,
+    p99_ms = tonumber(p99) / 1e3,
+  }
+end
+
+return load

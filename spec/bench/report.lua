@@ -1,0 +1,128 @@
+--- The result as Markdown: the machine, a table for each scenario, the targets.
+
+local config = require "spec.bench.config"
+local machine = require "spec.bench.machine"
+local measures = require "spec.bench.measures"
+local notes = require "spec.bench.notes"
+local scenarios = require "spec.bench.scenarios"
+local stats = require "spec.bench.stats"
+local subjects = require "spec.bench.subjects"
+local targets = require "spec.bench.targets"
+
+local report = {}
+
+local function row(lines, cells) lines[#lines + 1] = "| " .. table.concat(cells, " | ") .. " |" end
+
+--- Words stand left: the first column, and those from `from` on.
+local function head(lines, cells, from)
+  local rules = {}
+  for i = 1, #cells do rules[i] = (i == 1 or i >= (from or #cells + 1)) and "---" or "---:" end
+  row(lines, cells)
+  row(lines, rules)
+end
+
+--- "1.07 ± 0.02": the median, and half the interquartile range.
+local function spread(summary, format)
+  if not summary then return "–" end
+  local median = format:format(summary.median)
+  if summary.iqr == 0 then return median end
+  return median .. " ± " .. format:format(summary.iqr / 2)
+end
+
+local function server_row(point)
+  return {
+    subjects[point.name].label,
+    spread(stats.summary(point.rps), "%.0f"),
+    ("%.2f"):format(stats.summary(point.p50_ms).median),
+    ("%.2f"):format(stats.summary(point.p99_ms).median),
+    spread(stats.summary(point.cpu_us), "%.2f"),
+    ("%.2f"):format(measures.split(point, "user")),
+    ("%.2f"):format(measures.split(point, "kernel")),
+    tostring(point.bytes),
+  }
+end
+
+local function add_servers(lines, points)
+  head(lines, { "server", "requests/s", "p50 ms", "p99 ms", "CPU µs a request", "user µs",
+    "kernel µs", "answer bytes" })
+  for _, subject in ipairs(subjects.list) do
+    local point = points[subject.name]
+    if point then row(lines, server_row(point)) end
+  end
+end
+
+local function add_ratios(lines, points)
+  local own = points.luaqueduct
+  if not own then return end
+  lines[#lines + 1] = ""
+  head(lines, { "luaqueduct ÷", "requests/s", "CPU a request", "user CPU", "p99" })
+  for _, subject in ipairs(subjects.list) do
+    local peer = points[subject.name]
+    if peer and peer ~= own then
+      row(lines, {
+        subject.label,
+        spread(measures.ratio("rps", own, peer), "%.2f"),
+        spread(measures.ratio("cpu_us", own, peer), "%.3f"),
+        spread(measures.user_ratio(own, peer), "%.2f"),
+        spread(measures.ratio("p99_ms", own, peer), "%.2f"),
+      })
+    end
+  end
+end
+
+local function add_scenario(lines, scenario, points)
+  lines[#lines + 1] = ("\n## %s\n"):format(scenario.title)
+  lines[#lines + 1] = ("`GET %s`, %d connections, pipeline depth %d.\n"):format(scenario.path,
+    scenario.connections, scenario.depth)
+  add_servers(lines, points)
+  add_ratios(lines, points)
+end
+
+local function target_row(target, verdict)
+  local word = verdict.holds and "holds" or "**missed**"
+  if verdict.caution then word = word .. " (" .. verdict.caution .. ")" end
+  return {
+    target.text,
+    ("%s %g"):format(target.sense, target.limit),
+    spread(verdict, target.limit >= 100 and "%.0f" or "%.3f"),
+    word,
+    not verdict.holds and notes[target.id] or "",
+  }
+end
+
+local function add_targets(lines, result)
+  local held, judged = 0, 0
+  lines[#lines + 1] = "\n## Targets\n"
+  head(lines, { "what", "target", "measured", "verdict", "what stands in the way" }, 4)
+  for _, target in ipairs(targets.list) do
+    local verdict = targets.judge(target, result)
+    if verdict then
+      row(lines, target_row(target, verdict))
+      judged, held = judged + 1, held + (verdict.holds and 1 or 0)
+    end
+  end
+  lines[#lines + 1] = ("\n%d of %d targets hold."):format(held, judged)
+end
+
+local function add_machine(lines)
+  head(lines, { "", "" }, 2)
+  for _, pair in ipairs(machine.describe()) do row(lines, pair) end
+  lines[#lines + 1] = ("\nServers on CPU %s, one worker, wrk on CPU %s; %d rounds of %d s for each "
+    .. "server in each scenario. Figures are medians ± half the interquartile range; README.md "
+    .. "says how to read them."):format(config.server_cpu, config.load_cpu, config.rounds,
+    config.seconds)
+end
+
+---@param result table points by scenario and subject, as rounds.run gives them
+---@return string Markdown
+function report.text(result)
+  local lines = { "# Results of `make bench`\n" }
+  add_machine(lines)
+  for _, scenario in ipairs(scenarios) do
+    if result[scenario.name] then add_scenario(lines, scenario, result[scenario.name]) end
+  end
+  add_targets(lines, result)
+  return table.concat(lines, "\n") .. "\n"
+end
+
+return report

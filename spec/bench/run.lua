@@ -1,0 +1,27 @@
+--- Runs the benchmark and writes its report; `make bench` builds what it needs and calls this.
+--
+-- Run: lua5.4 spec/bench/run.lua, from the top folder. See README.md.
+
+require "spec.support.core"
+
+local config = require "spec.bench.config"
+local files = require "spec.bench.files"
+local report = require "spec.bench.report"
+local rounds = require "spec.bench.rounds"
+local scenarios = require "spec.bench.scenarios"
+local subjects = require "spec.bench.subjects"
+
+local function run()
+  local selected = scenarios.select(config.only)
+  local result = rounds.run(selected, subjects.names(config.subjects))
+  local text = report.text(result)
+
+  files.write(config.folder .. "/RESULTS.md", text)
+  io.stdout:write("\n", text)
+end
+
+local done, err = pcall(run)
+if not done then
+  io.stderr:write("bench: ", tostring(err), "\n")
+  os.exit(1, true)
+end

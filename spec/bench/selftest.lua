@@ -1,0 +1,67 @@
+--- Before anything is measured: every server gives the same answers.
+--
+-- The same status, body and media type; Date, Server and Content-Length are
+-- there; the connection is kept; as many pipelined requests, as many answers.
+-- Failure: raises with the answer. An error page is never measured.
+
+local socket = require "socket"
+
+local selftest = {}
+
+local function fail(server, path, what, got)
+  error(("%s: %s: %s\n%s"):format(server.subject.name, path, what, got), 0)
+end
+
+--- One answer with its head as text and its fields by lower-case name.
+local function receive(client)
+  local status = assert(client:receive "*l")
+  local lines, fields = { status }, {}
+  for line in function() return assert(client:receive "*l") end do
+    if line == "" then break end
+    local name, value = line:match "^([^:]+):%s*(.-)%s*$"
+    lines[#lines + 1] = line
+    fields[(name or line):lower()] = value
+  end
+  local head = table.concat(lines, "\r\n") .. "\r\n\r\n"
+  local len = tonumber(fields["content-length"])
+  local body = len and assert(client:receive(len))
+  return { status = status, fields = fields, body = body, bytes = #head + (len or 0), head = head }
+end
+
+--- "text/plain" of "text/plain; charset=utf-8".
+local function media_type(text) return (text or ""):match "^[^;]*" end
+
+local function check_answer(server, scenario, answer)
+  local shown = answer.head .. tostring(answer.body)
+  local function demand(condition, what)
+    if not condition then fail(server, scenario.path, what, shown) end
+  end
+  demand(answer.status:find "^HTTP/1%.1 200 ", "not 200")
+  demand(answer.body == scenario.body, "another body than " .. scenario.body)
+  demand(media_type(answer.fields["content-type"]) == media_type(scenario.type),
+    "not " .. scenario.type)
+  demand(answer.fields.connection ~= "close", "the connection closes")
+  for _, name in ipairs { "date", "server" } do demand(answer.fields[name], "no " .. name) end
+end
+
+--- Asks twice on one connection, then a whole pipeline at once.
+---@return integer bytes of an answer
+function selftest.run(server, scenario)
+  local client = assert(socket.connect("127.0.0.1", server.port))
+  local request = ("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n"):format(scenario.path,
+    server.port)
+  local bytes
+  client:settimeout(5)
+  for _, count in ipairs { 1, 1, math.max(scenario.depth, 2) } do
+    assert(client:send(request:rep(count)))
+    for _ = 1, count do
+      local answer = receive(client)
+      check_answer(server, scenario, answer)
+      bytes = answer.bytes
+    end
+  end
+  client:close()
+  return bytes
+end
+
+return selftest

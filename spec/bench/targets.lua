@@ -1,0 +1,79 @@
+--- What luaqueduct is to reach, and whether it does.
+--
+-- A target holds when the median is within it plus half the interquartile
+-- range. Fewer than 15 rounds, or less than 60 s of user CPU a server, are
+-- said: that is a look, not a judgement.
+
+local measures = require "spec.bench.measures"
+
+local MIN_ROUNDS, MIN_USER_SECONDS = 15, 60
+
+local targets = { list = {} }
+
+--- Adds "luaqueduct's figure is `sense` `limit`"; `measure` gets the result.
+local function add(id, text, sense, limit, measure)
+  table.insert(targets.list, { id = id, text = text, sense = sense, limit = limit,
+    measure = measure })
+end
+
+--- `metric` of luaqueduct in `scenario` against a peer in the same one.
+local function add_ratio(id, text, sense, limit, metric, scenario, peer)
+  add(id, text, sense, limit, function(result)
+    local points = result[scenario] or {}
+    local compare = metric == "user" and measures.user_ratio
+      or function(...) return measures.ratio(metric, ...) end
+    return compare(points.luaqueduct, points[peer])
+  end)
+end
+
+--- The same against luaqueduct's own plain text.
+local function add_own(id, text, sense, limit, metric, scenario)
+  add(id, text, sense, limit, function(result)
+    local own = (result[scenario] or {}).luaqueduct
+    return measures.ratio(metric, own, (result.plain or {}).luaqueduct)
+  end)
+end
+
+for _, each in ipairs { { "plain", "plain text" }, { "json", "JSON" }, { "route", "route" } } do
+  local name, title = each[1], each[2]
+  add_ratio(name .. "-cpu-raw", title .. ": CPU a request × raw loop", "≤", 1.15, "cpu_us",
+    name, "raw")
+  add_ratio(name .. "-user-nginx", title .. ": user CPU × nginx+Lua", "≤", 0.45, "user",
+    name, "nginx")
+  add_ratio(name .. "-user-prototype", title .. ": user CPU × prototype", "≤", 1.6, "user",
+    name, "prototype")
+  add_ratio(name .. "-rps-node", title .. ": requests/s × Node", "≥", 2, "rps", name, "node")
+  add_ratio(name .. "-rps-fastify", title .. ": requests/s × Fastify", "≥", 3, "rps",
+    name, "fastify")
+end
+add_own("route-cpu-plain", "route: CPU a request × own plain text", "≤", 1.05, "cpu_us", "route")
+add_own("route-rps-plain", "route: requests/s × own plain text", "≥", 0.95, "rps", "route")
+add_ratio("pipelined-cpu-raw", "16 pipelined: CPU a request × raw loop", "≤", 1.8, "cpu_us",
+  "pipelined", "raw")
+add_own("many-rps-own", "256 connections: requests/s × own at 64", "≥", 0.95, "rps", "many")
+add_ratio("many-p99-nginx", "256 connections: p99 × nginx+Lua", "≤", 1, "p99_ms", "many", "nginx")
+
+local function too_little(got)
+  if got.seconds and got.seconds < MIN_USER_SECONDS - 0.5 then
+    return ("over %.0f s of %d"):format(got.seconds, MIN_USER_SECONDS)
+  elseif got.count and got.count < MIN_ROUNDS then
+    return ("%d rounds of %d"):format(got.count, MIN_ROUNDS)
+  end
+end
+
+--- Looks at one target.
+---@return table? { median, iqr, holds, caution } nil: not measured
+function targets.judge(target, result)
+  local got = target.measure(result)
+  if not got then return nil end
+  local slack = got.iqr / 2
+  local holds
+  if target.sense == "≤" then
+    holds = got.median <= target.limit + slack
+  else
+    holds = got.median >= target.limit - slack
+  end
+  return { median = got.median, iqr = got.iqr, holds = holds, caution = too_little(got) }
+end
+
+return targets
