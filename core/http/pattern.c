@@ -160,6 +160,16 @@ static int read_set(reader *r)
     return 0;
 }
 
+/* A dollar sign: an item like others, but at the end. */
+static int read_dollar(reader *r)
+{
+    if (r->at + 1 == r->text.len)
+        return fail(r, "a constraint is anchored anyway; '$' is written '%$'");
+    add_range(r, '$', '$');
+    r->at++;
+    return 0;
+}
+
 /* One set of bytes, without its quantifier. */
 static int read_item(reader *r)
 {
@@ -168,6 +178,7 @@ static int read_item(reader *r)
     switch (c) {
     case '%': return read_escape(r);
     case '[': return read_set(r);
+    case '$': return read_dollar(r);
     case '(':
     case ')': return fail(r, "a constraint has no captures");
     case '.': add_range(r, 0, 255); break;
@@ -201,15 +212,11 @@ static int read_all(reader *r)
     }
 }
 
-static int check_ends(reader *r)
+static int check_start(reader *r)
 {
     if (r->text.len == 0) return fail(r, "a constraint cannot be empty");
     if (r->text.ptr[0] == '^')
         return fail(r, "a constraint is anchored anyway; '^' is written '%^'");
-    r->at = r->text.len - 1;
-    if (peek(r, 0) == '$' && (r->at == 0 || r->text.ptr[r->at - 1] != '%'))
-        return fail(r, "a constraint is anchored anyway; '$' is written '%$'");
-    r->at = 0;
     return 0;
 }
 
@@ -219,7 +226,7 @@ int lq_pattern_init(lq_pattern *p, lq_str text, size_t *at, lq_err *err)
     int result;
 
     *p = (lq_pattern){.repeats = 0};
-    result = check_ends(&r);
+    result = check_start(&r);
     if (result == 0) result = read_all(&r);
     p->last = r.item;
     *at = r.at;

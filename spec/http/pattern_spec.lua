@@ -115,6 +115,7 @@ describe("http.pattern", function()
     ["[z-a]"] = "this range is empty (column 6",
     ["^a"] = "anchored anyway; '^' is written '%^' (column 5",
     ["ab$"] = "anchored anyway; '$' is written '%$' (column 7",
+    ["%%$"] = "anchored anyway; '$' is written '%$' (column 7",
     ["a[bc"] = "a constraint is not closed (column 4",
     ["a%"] = "a constraint is not closed (column 4",
   } do
