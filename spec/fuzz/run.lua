@@ -16,6 +16,7 @@ local MEMORY_MIB = 2048
 local TARGETS = {
   head = { max_len = 2048, dict = "http" },
   body = { max_len = 1024, dict = "http" },
+  router = { max_len = 1024, dict = "router" },
 }
 
 local folder, how = arg[1], arg[2]

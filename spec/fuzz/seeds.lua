@@ -92,6 +92,35 @@ seeds.body = {
   "0\r\n\rX",
 }
 
+local function rows(...)
+  return table.concat({ ... }, "\n")
+end
+
+seeds.router = {
+  rows("0/", "?0/", "?1/", "?2/", "?6/", "?6*", "?0*", "?0", "?0x"),
+  rows("0/users/:id(%d+)", "2/users/:name", "8/users/*", "?0/users/5", "?2/users/5", "?4/users/5",
+    "?0/users/x", "?0/users/", "?0/users"),
+  rows("0/a[/:b[/c[/*]]]", "!", "?0/a", "?0/a/", "?0/a/1", "?0/a/1/c", "?0/a/1/c/", "?0/a/1/c/d/e",
+    "?0/a/1/d"),
+  rows("0/a/:x(a+)/1", "0/a/:y(b?a-)/2", "0/a/:z/3", "0/a/aa/4", "0/a/*", "?0/a/aa/1", "?0/a/aa/2",
+    "?0/a/aa/3", "?0/a/aa/4", "?0/a/aa/5"),
+  rows("0/a", "0/a", "2/a", "8/a", "1/a", "6/a", "3/b[/:c]", "3/b/:d", "0/b/:d", "?6/a", "?6/b",
+    "?5/b/1", "?7/a"),
+  rows("0/%61%2Fb", "?0/a%2fb", "?0/a/b", "?0/%61%2Fb", "?0/%zz", "?0/%00", "?0/a%"),
+  rows("0/:a([%w_%-%.]+)", "0/:b([^]]*)", "0/:c(.-%(%))", "?0/a-b.c", "?0/x()", "?0/%5d"),
+  rows("0/:a(x?x?x?x?x?x?xxxxxx)", "0/:b(.*.*.*.*.*b)", "?0/xxxxxx", "?0/" .. ("a"):rep(200)),
+  rows("0/:a/:b/:c", "0/:a/:b/x", "0/:a/x/:c", "0/x/:b/:c", "?0/x/x/x", "?0/y/x/x", "?0/y/y/y"),
+  rows("0//", "0/a//b", "0/a/", "?0//", "?0/a//b", "?0/a/", "?0/a", "?0///"),
+  -- Refused.
+  rows("0", "0a", "0/:", "0/:1", "0/:a-b", "0/:a/:a", "0/*/a", "0/a*", "0/?", "0/#", "0/%0",
+    "0/%00"),
+  rows("0/a]", "0/a[", "0/a[b]", "0/a[/b", "0/a[/b]c", "0/[/a]", "0/a[/b][/c]", "0/*[/a]", "7/a"),
+  rows("0/:a()", "0/:a(", "0/:a(^a)", "0/:a(a$)", "0/:a((a))", "0/:a(%1)", "0/:a(%b())", "0/:a(%q)",
+    "0/:a([a)", "0/:a([z-a])", "0/:a([a-%d])", "0/:a(%)", "0/:a(a)b"),
+  -- Found: a wrong answer each.
+  rows("0/:a(%%$)", "0/:a($$*%$)", "?0/$$"), -- the first was accepted
+}
+
 local function write(path, text)
   local file = assert(io.open(path, "wb"))
   assert(file:write(text))
