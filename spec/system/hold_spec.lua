@@ -5,7 +5,10 @@ local scale = require "spec.support.scale"
 local server = require "spec.support.server"
 local wait = require "spec.support.wait"
 
--- What a soak has: see the goals in the names below. Half are the client's.
+-- In a soak long enough for a pulse of a thousand beats: the first second, in which all of them
+-- come at once, is not what the goal is about.
+local SECONDS = load.is_soak and 60 or 2
+
 local function most(count)
   return math.min(scale(count, count * 10), load.descriptors() - 200)
 end
@@ -28,29 +31,30 @@ end
 for _, workers in ipairs { 1, 4 } do
   describe(("peers that hold, %d workers"):format(workers), function()
     it("half a request take 10 KiB at most and are gone a second after the limit", function()
-      local seconds, count = load.is_soak and 10 or 2, most(1000)
+      local count = most(1000)
       local app <close> = server.start { app = load.app, workers = workers, args = {
-        "--header-timeout", tostring(seconds), "--body-timeout", tostring(seconds) } }
+        "--header-timeout", tostring(SECONDS), "--body-timeout", tostring(SECONDS) } }
 
       local grown, results, beats = hold(app, "half", count)
 
       assert.is_true(grown <= load.limit(count * 10, count * 10 + 2048), grown .. " KiB")
-      assert.is_true(results.first_end > seconds - 0.5, results.first_end)
-      assert.is_true(results.last_end <= seconds + load.limit(1.2, 3), results.last_end)
+      assert.is_true(results.first_end > SECONDS - 0.5, results.first_end)
+      assert.is_true(results.last_end <= SECONDS + load.limit(1.2, 3), results.last_end)
       assert.is_true(beats.p99 < load.limit(20, 500), beats.p99 .. " ms")
       app:stop { status = 0 }
     end)
 
     for _, name in ipairs(workers == 4 and { "plain", "streams" } or {}) do
       it(("all they can, %s, and never read, take 100 KiB at most"):format(name), function()
-        local count, app = most(100), server.start { app = load.app, workers = workers,
-          args = { "--write-timeout", "2" } }
+        local count = most(100)
+        local app <close> = server.start { app = load.app, workers = workers, args = {
+          "--write-timeout", tostring(SECONDS) } }
 
         local grown, results, beats = hold(app, name, count)
 
         assert.is_true(grown <= load.limit(count * 100, count * 100 + 4096), grown .. " KiB")
         assert.are.equal(count, results.resets)
-        assert.is_true(results.last_end < load.limit(30, 30), results.last_end)
+        assert.is_true(results.last_end < SECONDS + 10, results.last_end)
         assert.is_true(beats.p99 < load.limit(10, 500), beats.p99 .. " ms")
         app:stop { status = 0 }
       end)

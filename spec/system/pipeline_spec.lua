@@ -18,6 +18,11 @@ router:get("/stream/:n", function(req)
     for _ = 1, 5 do write(req.params.n) aq.sleep(0.001) end
   end)
 end)
+router:get("/long/:n", function(req)
+  return aq.stream(function(write)
+    for _ = 1, 40 do write(req.params.n:rep(10000)) end
+  end)
+end)
 router:post("/echo", function(req) return req:body() end)
 router:get("/smuggled", function() print "SMUGGLED" return "smuggled" end)
 return router
@@ -95,6 +100,20 @@ for _, workers in ipairs { 1, 4 } do
 
       bodies[201] = "last"
       assert.are.same(bodies, bodies_of(answers))
+    end)
+
+    it("of long streams are all told to their end, those behind held back meanwhile", function()
+      local requests, before = {}, app:rss()
+      for i = 1, 50 do requests[i] = get("/long/" .. i % 10) end
+      local conn <close> = app:connect()
+      assert(conn:send(table.concat(requests)))
+      wait.readable(conn.socket, 5)
+      local held = app:rss() - before
+
+      for i = 1, 50 do
+        assert.are.equal(tostring(i % 10):rep(400000), conn:read_response().body)
+      end
+      assert.is_true(held < 8192, held .. " KiB") -- of 20 MB in all
     end)
 
     it("may mix every kind of body, trailers and empty lines in between", function()
