@@ -311,14 +311,14 @@ format:
 
 # ---- benchmark -------------------------------------------------------------
 
-BENCH_PROGRAMS := raw prototype
+BENCH_PROGRAMS := raw prototype hold
 
 ##   make bench         compares with other servers (spec/bench/README.md)
 .PHONY: bench bench-build
 bench:
 	@$(call install_missing,$(BUILD_DEPS) $(BENCH_DEPS))
 	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
-	@LQ_BUILD=$(OUT) lua5.4 spec/bench/run.lua
+	@ulimit -S -n 20000 2>/dev/null; LQ_BUILD=$(OUT) lua5.4 spec/bench/run.lua
 
 bench-build: build $(OUT)/spec/core.so $(BENCH_PROGRAMS:%=$(OUT)/bench/%) \
     $(OUT)/bench/node_modules/.installed

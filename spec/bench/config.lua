@@ -1,19 +1,28 @@
 --- What a run does, from the environment: `make bench BENCH_ROUNDS=5 BENCH_ONLY=plain,json`.
 --
--- Pure: reads the environment once. Failure: raises on a word that means nothing.
+-- Pure: reads the environment once. A word that means nothing ends the program
+-- with status 2.
+
+local function refuse(message)
+  io.stderr:write("bench: ", message, "\n")
+  os.exit(2, true)
+end
 
 local function number(name, default)
   local text = os.getenv(name)
   if not text or text == "" then return default end
   local value = tonumber(text)
-  assert(value and value > 0, name .. " is not a number above 0: " .. text)
+  if not value or value < 1 then refuse(name .. " is not a number above 0: " .. text) end
   return value
 end
 
 --- Words between commas as a set; nil when nothing is given.
-local function words(name)
+local function words(name, known)
   local set
   for word in (os.getenv(name) or ""):gmatch "[^,%s]+" do
+    if not (" " .. known .. " "):find(" " .. word .. " ", 1, true) then
+      refuse(("%s: %q is none of %s"):format(name, word, known))
+    end
     set = set or {}
     set[word] = true
   end
@@ -28,8 +37,8 @@ return {
   idle = math.floor(number("BENCH_IDLE", 19000)),
   server_cpu = os.getenv "BENCH_SERVER_CPU" or "0",
   load_cpu = os.getenv "BENCH_LOAD_CPU" or "1",
-  only = words "BENCH_ONLY",
-  subjects = words "BENCH_SUBJECTS",
+  only = words("BENCH_ONLY", "plain json route pipelined many memory"),
+  subjects = words("BENCH_SUBJECTS", "raw prototype luaqueduct nginx node fastify"),
   build = build,
   folder = build .. "/bench",
 }

@@ -1,9 +1,10 @@
---- CPU time and memory of a subject: of its process, and of those below it (nginx's worker).
+--- CPU time, memory and descriptors of a subject's process and of those below it (nginx's worker).
 --
 -- The kernel counts what a thread runs in nanoseconds; whether it was user or
 -- kernel time it notes 100 times a second. So the sum is right over a round,
 -- the split only over a minute.
 
+local proc = require "spec.proc"
 local files = require "spec.bench.files"
 
 local cpu = {}
@@ -58,6 +59,13 @@ function cpu.rss(pid)
     local text = files.read(("/proc/%d/status"):format(member)) or ""
     sum = sum + (tonumber(text:match "VmRSS:%s*(%d+)") or 0)
   end
+  return sum
+end
+
+--- How many descriptors are open.
+function cpu.fds(pid)
+  local sum = 0
+  for _, member in ipairs(family(pid)) do sum = sum + (proc.fds(member) or 0) end
   return sum
 end
 

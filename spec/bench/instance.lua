@@ -51,6 +51,9 @@ function methods:times() return cpu.times(self.pid) end
 --- KiB resident.
 function methods:rss() return cpu.rss(self.pid) end
 
+--- Descriptors open.
+function methods:fds() return cpu.fds(self.pid) end
+
 function methods:url(path) return ("http://127.0.0.1:%d%s"):format(self.port, path) end
 
 function methods:stop()

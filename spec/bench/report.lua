@@ -24,9 +24,8 @@ end
 --- "1.07 ± 0.02": the median, and half the interquartile range.
 local function spread(summary, format)
   if not summary then return "–" end
-  local median = format:format(summary.median)
-  if summary.iqr == 0 then return median end
-  return median .. " ± " .. format:format(summary.iqr / 2)
+  local median, half = format:format(summary.median), format:format(summary.iqr / 2)
+  return tonumber(half) == 0 and median or median .. " ± " .. half
 end
 
 local function server_row(point)
@@ -78,6 +77,31 @@ local function add_scenario(lines, scenario, points)
   add_ratios(lines, points)
 end
 
+local function add_workers(lines, workers)
+  local labels, sizes = { "workers" }, { "KiB resident" }
+  for i, count in ipairs(workers.counts) do
+    labels[i + 1], sizes[i + 1] = tostring(count), ("%d"):format(workers.rss[i])
+  end
+  lines[#lines + 1] = "luaqueduct with `app.lua`, after all its workers have answered.\n"
+  head(lines, labels)
+  row(lines, sizes)
+  lines[#lines + 1] = ("\nA further worker: %.0f KiB.\n"):format(workers.each)
+end
+
+local function add_memory(lines, memory)
+  lines[#lines + 1] = "\n## Memory\n"
+  if memory.workers then add_workers(lines, memory.workers) end
+  lines[#lines + 1] = ("%d idle connections, one answer each; growth of resident memory.\n")
+    :format(config.idle)
+  head(lines, { "server", "KiB before", "bytes a connection" })
+  for _, subject in ipairs(subjects.list) do
+    local idle = memory.idle[subject.name]
+    if idle then
+      row(lines, { subject.label, ("%d"):format(idle.base), spread(idle.bytes, "%.0f") })
+    end
+  end
+end
+
 local function target_row(target, verdict)
   local word = verdict.holds and "holds" or "**missed**"
   if verdict.caution then word = word .. " (" .. verdict.caution .. ")" end
@@ -107,13 +131,13 @@ end
 local function add_machine(lines)
   head(lines, { "", "" }, 2)
   for _, pair in ipairs(machine.describe()) do row(lines, pair) end
-  lines[#lines + 1] = ("\nServers on CPU %s, one worker, wrk on CPU %s; %d rounds of %d s for each "
-    .. "server in each scenario. Figures are medians ± half the interquartile range; README.md "
-    .. "says how to read them."):format(config.server_cpu, config.load_cpu, config.rounds,
+  lines[#lines + 1] = ("\nServers on CPU %s, one worker, wrk on CPU %s; rounds: %d, of %d s for "
+    .. "each server in each scenario. Figures are medians ± half the interquartile range; "
+    .. "README.md says how to read them."):format(config.server_cpu, config.load_cpu, config.rounds,
     config.seconds)
 end
 
----@param result table points by scenario and subject, as rounds.run gives them
+---@param result table points by scenario and subject, as rounds.run gives them; and `memory`
 ---@return string Markdown
 function report.text(result)
   local lines = { "# Results of `make bench`\n" }
@@ -121,6 +145,7 @@ function report.text(result)
   for _, scenario in ipairs(scenarios) do
     if result[scenario.name] then add_scenario(lines, scenario, result[scenario.name]) end
   end
+  if result.memory then add_memory(lines, result.memory) end
   add_targets(lines, result)
   return table.concat(lines, "\n") .. "\n"
 end

@@ -56,6 +56,7 @@ local function keep(point, got)
 end
 
 local function run_rounds(points)
+  if #points == 0 then return end
   for round = 1, config.rounds do
     for i = 1, #points do
       local point = points[(i + round - 2) % #points + 1]

@@ -6,6 +6,7 @@ require "spec.support.core"
 
 local config = require "spec.bench.config"
 local files = require "spec.bench.files"
+local memory = require "spec.bench.memory"
 local report = require "spec.bench.report"
 local rounds = require "spec.bench.rounds"
 local scenarios = require "spec.bench.scenarios"
@@ -13,7 +14,10 @@ local subjects = require "spec.bench.subjects"
 
 local function run()
   local selected = scenarios.select(config.only)
+  local with_memory = not config.only or config.only.memory
+  local sizes = with_memory and memory.run(config.subjects) or nil
   local result = rounds.run(selected, subjects.names(config.subjects))
+  result.memory = sizes
   local text = report.text(result)
 
   files.write(config.folder .. "/RESULTS.md", text)

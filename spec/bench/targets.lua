@@ -53,11 +53,21 @@ add_ratio("pipelined-cpu-raw", "16 pipelined: CPU a request × raw loop", "≤",
 add_own("many-rps-own", "256 connections: requests/s × own at 64", "≥", 0.95, "rps", "many")
 add_ratio("many-p99-nginx", "256 connections: p99 × nginx+Lua", "≤", 1, "p99_ms", "many", "nginx")
 
+
+add("memory-worker", "a further worker, KiB resident", "≤", 4096, function(result)
+  local workers = result.memory and result.memory.workers
+  return workers and { median = workers.each, iqr = 0 }
+end)
+add("memory-idle", "an idle connection, bytes resident", "≤", 640, function(result)
+  local idle = result.memory and result.memory.idle.luaqueduct
+  return idle and { median = idle.bytes.median, iqr = idle.bytes.iqr }
+end)
+
 local function too_little(got)
   if got.seconds and got.seconds < MIN_USER_SECONDS - 0.5 then
     return ("over %.0f s of %d"):format(got.seconds, MIN_USER_SECONDS)
   elseif got.count and got.count < MIN_ROUNDS then
-    return ("%d rounds of %d"):format(got.count, MIN_ROUNDS)
+    return ("rounds: %d of %d"):format(got.count, MIN_ROUNDS)
   end
 end
 

@@ -1,0 +1,106 @@
+--- The judgement of the benchmark: medians, spreads, ratios inside a round, targets.
+
+require "spec.support.core"
+
+local measures = require "spec.bench.measures"
+local stats = require "spec.bench.stats"
+local targets = require "spec.bench.targets"
+
+local function target(id)
+  for _, each in ipairs(targets.list) do
+    if each.id == id then return each end
+  end
+end
+
+--- A point with the same figure in every round.
+local function point(fields)
+  local result = {}
+  for name, value in pairs(fields) do
+    result[name] = type(value) == "table" and value or {}
+    if type(value) ~= "table" then
+      for i = 1, 20 do result[name][i] = value end
+    end
+  end
+  return result
+end
+
+describe("the statistics of the benchmark #once", function()
+  it("take median and quartiles between two values where none is in the middle", function()
+    local odd, even = stats.summary { 5, 1, 3, 2, 4 }, stats.summary { 4, 1, 3, 2 }
+    assert.same({ median = 3, iqr = 2, count = 5 }, odd)
+    assert.same({ median = 2.5, iqr = 1.5, count = 4 }, even)
+  end)
+
+  it("leave the list in its order", function()
+    local list = { 3, 1, 2 }
+    stats.summary(list)
+    assert.same({ 3, 1, 2 }, list)
+  end)
+
+  it("divide inside each round", function()
+    -- Both double in the second round: the ratio does not notice.
+    assert.same({ median = 1.5, iqr = 0, count = 2 }, stats.ratio({ 3, 6 }, { 2, 4 }))
+  end)
+
+  it("skip what cannot be divided", function()
+    assert.equal(1, stats.ratio({ 3, 6 }, { 0, 4 }).count)
+    assert.is_nil(stats.ratio({ 3 }, { 0 }))
+  end)
+end)
+
+describe("the measures of the benchmark #once", function()
+  it("spread user time over the requests of all rounds", function()
+    local one = { user = { 0.5, 0.1 }, requests = { 400000, 200000 } }
+    assert.near(1.0, measures.split(one, "user"), 1e-9)
+  end)
+
+  it("are absent when a server is", function()
+    assert.is_nil(measures.ratio("rps", nil, point { rps = 1 }))
+    assert.is_nil(measures.user_ratio(point { user = 1 }, nil))
+  end)
+end)
+
+describe("the targets of the benchmark #once", function()
+  local function judge(id, own, peer_name, peer)
+    local scenario = id:match "^%w+"
+    return targets.judge(target(id), { [scenario] = { luaqueduct = point(own),
+      [peer_name] = point(peer) } })
+  end
+
+  it("hold at the limit and miss above it", function()
+    local peer = { cpu_us = 100 }
+    assert.is_true(judge("plain-cpu-raw", { cpu_us = 115 }, "raw", peer).holds)
+    assert.is_false(judge("plain-cpu-raw", { cpu_us = 116 }, "raw", peer).holds)
+  end)
+
+  it("allow half the interquartile range, no more", function()
+    -- Ratios 1.1 to 1.3 in five steps of 0.05: the range is 0.1.
+    local own = { cpu_us = { 110, 115, 120, 125, 130 } }
+    local peer = { cpu_us = 100 }
+    local verdict = judge("plain-cpu-raw", own, "raw", peer)
+    assert.near(1.2, verdict.median, 1e-9)
+    assert.near(0.1, verdict.iqr, 1e-9)
+    assert.is_true(verdict.holds)
+    own.cpu_us[3] = 120.1
+    assert.is_false(judge("plain-cpu-raw", own, "raw", peer).holds)
+  end)
+
+  it("that are a least are missed below it", function()
+    assert.is_true(judge("json-rps-node", { rps = 20 }, "node", { rps = 10 }).holds)
+    assert.is_false(judge("json-rps-node", { rps = 19 }, "node", { rps = 10 }).holds)
+  end)
+
+  it("say when too little was measured", function()
+    local short = judge("plain-cpu-raw", { cpu_us = { 1, 1 } }, "raw", { cpu_us = { 1, 1 } })
+    local own = { user = 1, requests = 1e6, seconds = 2 }
+    local brief = judge("plain-user-nginx", own, "nginx", own)
+    own.seconds = 3
+    assert.equal("rounds: 2 of 15", short.caution)
+    assert.equal("over 40 s of 60", brief.caution)
+    assert.is_nil(judge("plain-user-nginx", own, "nginx", own).caution)
+  end)
+
+  it("are not judged when nothing was measured", function()
+    for _, each in ipairs(targets.list) do assert.is_nil(targets.judge(each, {})) end
+  end)
+end)
