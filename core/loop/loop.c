@@ -11,18 +11,19 @@ enum { IS_DEBUG = 0 };
 
 static void set_idle(lq_loop *loop)
 {
-    atomic_store_explicit(loop->busy_since_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&loop->pulse->busy_since_ms, 0, memory_order_relaxed);
 }
 
 LQ_ANY_THREAD uint64_t lq_loop_busy_since(const lq_loop *loop)
 {
-    return atomic_load_explicit(loop->busy_since_ms, memory_order_relaxed);
+    return atomic_load_explicit(&loop->pulse->busy_since_ms,
+                                memory_order_relaxed);
 }
 
-void lq_loop_keep_busy_at(lq_loop *loop, _Atomic uint64_t *where)
+void lq_loop_keep_pulse(lq_loop *loop, lq_pulse *where)
 {
     LQ_ASSERT_OWNER(loop);
-    loop->busy_since_ms = where;
+    loop->pulse = where;
     set_idle(loop);
 }
 
@@ -112,7 +113,7 @@ static void on_after(uv_check_t *handle)
 {
     lq_loop *loop = handle->data;
 
-    lq_loop_set_busy(loop);
+    lq_loop_beat(loop);
     if (!loop->wants_again) uv_idle_stop(&loop->again);
     run_hooks(loop);
 }
@@ -173,7 +174,7 @@ int lq_loop_open(lq_loop *loop)
     int err;
 
     *loop = (lq_loop){.due_at_ms = UINT64_MAX};
-    loop->busy_since_ms = &loop->own_busy;
+    loop->pulse = &loop->own_pulse;
     err = uv_loop_init(&loop->uv);
     if (err < 0) return err;
     open_handles(loop);
@@ -192,7 +193,7 @@ int lq_loop_run(lq_loop *loop)
     lq_owner_set(&loop->owner);
     do {
         arm(loop);
-        lq_loop_set_busy(loop);
+        lq_loop_beat(loop);
         is_alive = uv_run(&loop->uv, UV_RUN_DEFAULT);
     } while (!loop->is_stopped && lq_timers_next(&loop->timers) != UINT64_MAX);
     loop->is_stopped = false;

@@ -32,6 +32,12 @@ typedef struct lq_turn {
     void (*run)(struct lq_turn *turn);
 } lq_turn;
 
+/* What other threads see of a loop. Written by its owner alone. */
+typedef struct lq_pulse {
+    _Atomic uint64_t busy_since_ms; /* 0: it sleeps or does not run */
+    _Atomic uint64_t beats; /* one more with each turn and each lq_loop_beat */
+} lq_pulse;
+
 typedef struct lq_loop {
     uv_loop_t uv;
     lq_timers timers;
@@ -49,9 +55,8 @@ typedef struct lq_loop {
     bool is_closing;
     lq_owner owner;
 
-    /* Written by the owner, read by any thread. */
-    _Atomic uint64_t *busy_since_ms; /* own_busy, unless told otherwise */
-    _Atomic uint64_t own_busy;
+    lq_pulse *pulse; /* own_pulse, unless told otherwise */
+    lq_pulse own_pulse;
 } lq_loop;
 
 /* Returns libuv's error codes. */
@@ -94,16 +99,20 @@ static inline uint64_t lq_loop_now(const lq_loop *loop)
  * 0: it sleeps or does not run. */
 LQ_ANY_THREAD uint64_t lq_loop_busy_since(const lq_loop *loop);
 
-/* After open: keeps that time at `where`, for readers who may outlive the
+/* After open: the pulse is kept at `where`, for readers who may outlive the
  * loop. */
-void lq_loop_keep_busy_at(lq_loop *loop, _Atomic uint64_t *where);
+void lq_loop_keep_pulse(lq_loop *loop, lq_pulse *where);
 
-/* libuv calls back out of its poll before the loop gets a word. Whatever may
- * take long there (Lua above all) calls this first. */
-static inline void lq_loop_set_busy(lq_loop *loop)
+/* Something new begins. libuv calls back out of its poll before the loop gets
+ * a word; whatever may take long there (Lua above all) calls this first. */
+static inline void lq_loop_beat(lq_loop *loop)
 {
-    if (atomic_load_explicit(loop->busy_since_ms, memory_order_relaxed) == 0)
-        atomic_store_explicit(loop->busy_since_ms, uv_now(&loop->uv),
+    lq_pulse *p = loop->pulse;
+    uint64_t beats = atomic_load_explicit(&p->beats, memory_order_relaxed);
+
+    atomic_store_explicit(&p->beats, beats + 1, memory_order_relaxed);
+    if (atomic_load_explicit(&p->busy_since_ms, memory_order_relaxed) == 0)
+        atomic_store_explicit(&p->busy_since_ms, uv_now(&loop->uv),
                               memory_order_relaxed);
 }
 

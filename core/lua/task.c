@@ -289,7 +289,7 @@ static bool resume(lq_task *t, int args)
     bool is_waiting = false;
 
     if (lua_status(t->co) == LUA_YIELD) lua_pop(t->co, 1); /* the mark */
-    lq_loop_set_busy(vm->cfg.loop);
+    lq_loop_beat(vm->cfg.loop);
     t->on_cancel = NULL;
     set_state(t, LQ_TASK_RUNNING);
     vm->current = t;

@@ -30,6 +30,7 @@ struct lq_crew {
     lq_crew_cfg cfg;
     lq_roster *roster;
     lq_list members; /* every worker that runs */
+    lq_list spare;   /* members without one */
     int alive;
     stage stage;
     int prepared;
@@ -38,10 +39,12 @@ struct lq_crew {
     place places[];
 };
 
-/* A worker whose thread runs. */
+/* A worker whose thread runs. Kept for the next one when it has ended, as
+ * others may still look at its pulse. */
 typedef struct member {
     lq_list link;
     lq_worker *worker;
+    lq_pulse pulse;
     bool is_draining;
 } member;
 
@@ -67,20 +70,31 @@ static int start_deadline(place *p)
                           p->started_ms + (uint64_t)(limit * 1000));
 }
 
+static member *new_member(lq_crew *crew)
+{
+    lq_list *link = lq_list_pop_front(&crew->spare);
+    member *m =
+        link ? LQ_CONTAINER_OF(link, member, link) : lq_mem_zalloc(sizeof *m);
+
+    if (m) m->is_draining = false;
+    return m;
+}
+
 static int start_worker(place *p)
 {
     lq_crew *crew = p->crew;
     lq_worker_cfg cfg = crew->cfg.worker;
-    member *m = lq_mem_zalloc(sizeof *m);
+    member *m = new_member(crew);
     int err;
 
     if (!m) return -ENOMEM;
+    cfg.pulse = &m->pulse;
     cfg.id = p->id;
     cfg.restarts = p->restarts;
     cfg.roster = crew->roster;
     err = lq_worker_start(&m->worker, &cfg);
     if (err < 0) {
-        lq_mem_free(m);
+        lq_list_push_back(&crew->spare, &m->link);
         return err;
     }
     lq_list_push_back(&crew->members, &m->link);
@@ -227,7 +241,7 @@ static void on_ended(lq_crew *crew, const lq_worker_report *r)
     lq_worker_join(r->worker);
     crew->alive--;
     lq_list_remove(&m->link);
-    lq_mem_free(m);
+    lq_list_push_back(&crew->spare, &m->link);
     leave_place(place_of(crew, r), r->worker, was_draining);
     lq_worker_free(r->worker);
     if (crew->stage == STARTING || crew->stage == OPENING)
@@ -317,6 +331,7 @@ int lq_crew_new(lq_crew **out, const lq_crew_cfg *cfg)
     crew->cfg = *cfg;
     crew->count = count;
     lq_list_init(&crew->members);
+    lq_list_init(&crew->spare);
     for (i = 0; i < count; i++) {
         crew->places[i].crew = crew;
         crew->places[i].id = i + 1;
@@ -328,8 +343,12 @@ int lq_crew_new(lq_crew **out, const lq_crew_cfg *cfg)
 
 void lq_crew_free(lq_crew *crew)
 {
+    lq_list *link;
+
     if (!crew) return;
     LQ_ASSERT(crew->alive == 0);
+    while ((link = lq_list_pop_front(&crew->spare)))
+        lq_mem_free(LQ_CONTAINER_OF(link, member, link));
     lq_roster_free(crew->roster);
     lq_mem_free(crew);
 }

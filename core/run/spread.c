@@ -10,8 +10,7 @@
 /* A cache line each: workers write theirs all the time. */
 typedef struct slot {
     _Alignas(64) _Atomic int count;
-    _Atomic bool is_open;
-    _Atomic uint64_t busy_since_ms; /* written by the worker's loop */
+    _Atomic(const lq_pulse *) pulse; /* NULL: takes none */
 } slot;
 
 struct lq_spread {
@@ -47,28 +46,24 @@ void lq_spread_free(lq_spread *s)
     lq_mem_free(s);
 }
 
-void lq_spread_join(lq_spread *s, int i)
+void lq_spread_join(lq_spread *s, int i, const lq_pulse *pulse)
 {
-    atomic_store(&s->slots[i].is_open, true);
+    atomic_store(&s->slots[i].pulse, pulse);
 }
 
 void lq_spread_part(lq_spread *s, int i)
 {
-    atomic_store(&s->slots[i].is_open, false);
-}
-
-_Atomic uint64_t *lq_spread_busy_at(lq_spread *s, int i)
-{
-    return &s->slots[i].busy_since_ms;
+    atomic_store(&s->slots[i].pulse, NULL);
 }
 
 bool lq_spread_is_fresh(const lq_spread *s, int i)
 {
+    const lq_pulse *pulse = atomic_load(&s->slots[i].pulse);
     uint64_t since_ms;
 
-    if (!atomic_load(&s->slots[i].is_open)) return false;
+    if (!pulse) return false;
     since_ms =
-        atomic_load_explicit(&s->slots[i].busy_since_ms, memory_order_relaxed);
+        atomic_load_explicit(&pulse->busy_since_ms, memory_order_relaxed);
     return since_ms == 0 ||
            uv_hrtime() / 1000000 < since_ms + LQ_SPREAD_BUSY_MS;
 }
@@ -100,7 +95,7 @@ static int least_loaded(const lq_spread *s)
 
 static bool can_take(const lq_spread *s, int i)
 {
-    return i >= 0 && atomic_load(&s->slots[i].is_open) &&
+    return i >= 0 && atomic_load(&s->slots[i].pulse) &&
            !lq_spread_is_full(s, i);
 }
 

@@ -25,12 +25,10 @@ enum { LQ_SPREAD_BUSY_MS = 50 };
 int lq_spread_new(lq_spread **out, int workers, int max) LQ_MUST_CHECK;
 void lq_spread_free(lq_spread *s);
 
-/* Worker `i` (from 0) takes connections, or takes none any more. */
-LQ_ANY_THREAD void lq_spread_join(lq_spread *s, int i);
+/* Worker `i` (from 0) takes connections, with the pulse of its loop, which
+ * stays readable until free; or takes none any more. */
+LQ_ANY_THREAD void lq_spread_join(lq_spread *s, int i, const lq_pulse *pulse);
 LQ_ANY_THREAD void lq_spread_part(lq_spread *s, int i);
-
-/* Where the loop of worker i tells since when it is busy, in ms. */
-_Atomic uint64_t *lq_spread_busy_at(lq_spread *s, int i);
 
 /* Whether it takes connections and had a look at its events lately. */
 LQ_ANY_THREAD bool lq_spread_is_fresh(const lq_spread *s, int i);

@@ -234,9 +234,7 @@ static void start_accepting(lq_worker *w)
     if (w->state != WORKER_PREPARED) return;
     w->state = WORKER_ACCEPTING;
     w->net.router = w->app.router;
-    lq_loop_keep_busy_at(&w->loop,
-                         lq_spread_busy_at(w->cfg.spread, index_of(w)));
-    lq_spread_join(w->cfg.spread, index_of(w));
+    lq_spread_join(w->cfg.spread, index_of(w), w->cfg.pulse);
     for (i = 0; i < w->listener_count; i++) lq_listener_start(&w->listeners[i]);
     report(w, LQ_REPORT_ACCEPTING, NULL);
     lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
@@ -269,9 +267,8 @@ static void on_mailbox_closed(lq_mailbox *mb)
 /* Takes no connections any more. From now on another one may have the place. */
 static void part(lq_worker *w)
 {
-    if (w->state != WORKER_ACCEPTING) return;
-    lq_spread_part(w->cfg.spread, index_of(w));
-    lq_loop_keep_busy_at(&w->loop, &w->loop.own_busy);
+    if (w->state == WORKER_ACCEPTING)
+        lq_spread_part(w->cfg.spread, index_of(w));
 }
 
 static void close_all(lq_worker *w)
@@ -538,6 +535,7 @@ int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg)
     w->log = (lq_log){w->who, cfg->log_level};
     lq_timer_init(&w->deadline, on_deadline);
     if ((err = lq_loop_open(&w->loop)) < 0) goto fail;
+    lq_loop_keep_pulse(&w->loop, cfg->pulse);
     err = lq_mailbox_open(&w->mailbox, lq_loop_uv(&w->loop), on_message, w);
     if (err < 0) goto fail;
     *out = w; /* before the thread runs, which may look it up */

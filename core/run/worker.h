@@ -59,6 +59,7 @@ typedef struct lq_worker_cfg {
     lq_str context; /* packed by initialize */
     lq_mailbox *to_main;
     lq_roster *roster; /* the way to the others */
+    lq_pulse *pulse;   /* where its loop keeps it: for as long as the crew */
     lq_log_level log_level;
 } lq_worker_cfg;
 

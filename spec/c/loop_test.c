@@ -343,7 +343,7 @@ static void on_stage(uv_async_t *handle)
     fixture *f = handle->data;
     int stage = atomic_load(&f->stage) + 1;
 
-    lq_loop_set_busy(&f->loop);
+    lq_loop_beat(&f->loop);
     CHECK(lq_loop_busy_since(&f->loop) == lq_loop_now(&f->loop));
     atomic_store(&f->stage, stage);
     while (atomic_load(&f->stage) == stage) sched_yield();
