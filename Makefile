@@ -44,14 +44,14 @@ NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
-LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c vm.c task.c \
+LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c vm.c task.c \
     app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c headers.c \
     pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
-    roster.c relief.c crew.c supervisor.c main.c)
+    roster.c relief.c clients.c watchdog.c crew.c supervisor.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv hides from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)

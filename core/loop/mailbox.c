@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 
-static lq_msg *take_all(lq_mailbox *mb)
+lq_msg *lq_mailbox_steal(lq_mailbox *mb)
 {
     lq_msg *head;
 
@@ -21,7 +21,7 @@ static void drain(lq_mailbox *mb)
 {
     lq_msg *msg, *next;
 
-    for (msg = take_all(mb); msg; msg = next) {
+    for (msg = lq_mailbox_steal(mb); msg; msg = next) {
         next = msg->next;
         msg->next = NULL;
         mb->on_message(mb, msg);

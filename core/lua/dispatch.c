@@ -298,14 +298,14 @@ static bool start_failure(lq_dispatch *d, lq_exchange *x, lua_State *co)
     return true;
 }
 
-/* After a memory error C answers alone. */
+/* After a memory error and an interruption C answers alone. */
 static void on_error(lq_dispatch *d, lq_exchange *x, lua_State *co)
 {
-    bool is_short = d->vm->is_short;
-    bool is_response =
-        !is_short && !x->has_failed && raises_response(d->vm->L, co);
+    bool is_response = !x->has_failed && raises_response(d->vm->L, co);
+    bool is_over;
 
     if (!is_response) log_failure(d, x, co);
+    is_over = d->vm->is_short || lq_running_is_interrupted(&d->vm->running);
     if (x->is_detached) {
         lq_shut_request(x);
         lq_exchange_end(x);
@@ -317,9 +317,9 @@ static void on_error(lq_dispatch *d, lq_exchange *x, lua_State *co)
         return;
     }
     take_back(x);
-    if (!is_short && !x->has_failed && start_failure(d, x, co)) return;
+    if (!is_over && !x->has_failed && start_failure(d, x, co)) return;
     lq_shut_request(x);
-    lq_exchange_refuse(x, is_short ? 503 : failure_status(x));
+    lq_exchange_refuse(x, is_over ? 503 : failure_status(x));
 }
 
 static void on_cancelled(lq_exchange *x)

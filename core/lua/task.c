@@ -293,6 +293,8 @@ static bool resume(lq_task *t, int args)
     t->on_cancel = NULL;
     set_state(t, LQ_TASK_RUNNING);
     vm->current = t;
+    lq_running_push(&vm->running, vm->L);
+    lq_running_push(&vm->running, t->co);
     status = lua_resume(t->co, outer ? outer->co : vm->L, args, &results);
     vm->current = outer;
     if (LQ_LIKELY(status == LUA_OK)) {
@@ -303,9 +305,14 @@ static bool resume(lq_task *t, int args)
         fail_foreign_yield(t, results);
     } else {
         set_state(t, LQ_TASK_WAITING);
-        is_waiting = !t->is_cancelled;
+        is_waiting =
+            !t->is_cancelled && !lq_running_is_interrupted(&vm->running);
         if (!is_waiting) cancel_now(t);
     }
+    lq_running_pop(&vm->running);
+    lq_running_pop(&vm->running);
+    if (LQ_UNLIKELY(lq_running_is_interrupted(&vm->running)) && !outer)
+        lq_interrupt_end(&vm->running, vm->L);
     if (LQ_UNLIKELY(vm->is_short) && !outer) lq_vm_relieve(vm);
     return is_waiting;
 }
@@ -478,7 +485,11 @@ int lq_task_resume(lua_State *co, lua_State *from, int args, int *results)
 
     if (!can_pass) vm->unyieldable++;
     if (lq_task_is_waiting(co)) lua_pop(co, 1); /* the mark */
+    lq_running_push(&vm->running, co);
+    if (LQ_UNLIKELY(lq_running_is_interrupted(&vm->running)))
+        lq_interrupt_join(co);
     status = lua_resume(co, from, args, results);
+    lq_running_pop(&vm->running);
     if (!can_pass) vm->unyieldable--;
     if (status == LUA_ERRMEM) lq_vm_run_short(vm);
     if (status == LUA_YIELD && lq_task_is_waiting(co)) return LQ_TASK_PASSES;

@@ -17,6 +17,7 @@
 #include "log/log.h"
 #include "loop/loop.h"
 #include "lua/alloc.h"
+#include "lua/interrupt.h"
 
 typedef struct lq_task lq_task;
 typedef struct lq_vm lq_vm;
@@ -51,8 +52,9 @@ struct lq_vm {
     lq_list idle_tasks; /* recycled, with their coroutines */
     size_t idle_count;
     size_t live_count;
-    int unwinding;   /* `<close>` variables of an ended task run */
-    int unyieldable; /* user coroutines that run inside a C function */
+    lq_running running; /* interrupt.c */
+    int unwinding;      /* `<close>` variables of an ended task run */
+    int unyieldable;    /* user coroutines that run inside a C function */
     lq_turn turn;
     bool is_short;     /* a memory error is to be followed up behind the task */
     char warning[512]; /* as far as it has come */

@@ -184,8 +184,8 @@ static void on_closed(uv_handle_t *handle)
     lq_conn *c = handle->data;
     lq_net *net = c->net;
 
-    close(c->fd);
     lq_net_forget(net, c);
+    close(c->fd);
     lq_mem_free(c);
 }
 

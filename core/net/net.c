@@ -135,6 +135,6 @@ void lq_net_forget(lq_net *net, lq_conn *c)
 {
     lq_list_remove(&c->link);
     net->conn_count--;
-    net->cfg.on_count(net, -1);
+    net->cfg.on_gone(net, c->fd);
     if (net->on_closed && net->conn_count == 0) finish_close(net);
 }

@@ -52,8 +52,8 @@ typedef struct lq_net_cfg {
     void (*on_cancel)(lq_exchange *x, bool timed_out);
     /* A detached connection has bytes, has drained, or is over. */
     void (*on_stream)(lq_conn *c);
-    /* The number of connections has changed by `delta`. */
-    void (*on_count)(lq_net *net, int delta);
+    /* A connection is gone, all but its descriptor, which closes now. */
+    void (*on_gone)(lq_net *net, int fd);
     void *data;
 } lq_net_cfg;
 

@@ -31,8 +31,10 @@ struct lq_crew {
     lq_roster *roster;
     lq_list members; /* every worker that runs */
     lq_list spare;   /* members without one */
-    int alive;
+    int alive;       /* without the lost ones */
+    int lost;
     stage stage;
+    bool has_ended; /* on_ended has been called */
     int prepared;
     int accepting;
     int count;
@@ -46,6 +48,8 @@ typedef struct member {
     lq_worker *worker;
     lq_pulse pulse;
     bool is_draining;
+    bool is_watched; /* it accepts, or has accepted */
+    bool is_lost;
 } member;
 
 /* ---- one place ---------------------------------------------------------- */
@@ -76,7 +80,7 @@ static member *new_member(lq_crew *crew)
     member *m =
         link ? LQ_CONTAINER_OF(link, member, link) : lq_mem_zalloc(sizeof *m);
 
-    if (m) m->is_draining = false;
+    if (m) m->is_draining = m->is_watched = m->is_lost = false;
     return m;
 }
 
@@ -193,6 +197,7 @@ static void on_failed(lq_crew *crew, const lq_worker_report *r)
 
 static void on_accepting(lq_crew *crew, const lq_worker_report *r)
 {
+    find(crew, r->worker)->is_watched = true;
     if (crew->stage == SERVING)
         lq_log_printf(crew->cfg.log, LQ_LOG_INFO, "worker %d serves again",
                       r->id);
@@ -201,13 +206,19 @@ static void on_accepting(lq_crew *crew, const lq_worker_report *r)
     crew->cfg.on_accepting(crew->cfg.data);
 }
 
+/* It may still accept. */
+static bool is_awaited(const member *m)
+{
+    return !m->is_draining && !m->is_lost;
+}
+
 static void check_quiet(lq_crew *crew)
 {
     lq_list *link;
 
     if (crew->stage != ENDING) return;
     for (link = crew->members.next; link != &crew->members; link = link->next)
-        if (!LQ_CONTAINER_OF(link, member, link)->is_draining) return;
+        if (is_awaited(LQ_CONTAINER_OF(link, member, link))) return;
     crew->cfg.on_quiet(crew->cfg.data);
 }
 
@@ -218,6 +229,17 @@ static void on_draining(lq_crew *crew, const lq_worker_report *r)
     find(crew, r->worker)->is_draining = true;
     if (p->current == r->worker) replace(p);
     check_quiet(crew);
+}
+
+/* Nobody is left: in the end, or without respawning. */
+static void check_ended(lq_crew *crew)
+{
+    bool is_over =
+        crew->stage == ENDING || crew->cfg.worker.options->no_respawn;
+
+    if (crew->alive > 0 || !is_over || crew->has_ended) return;
+    crew->has_ended = true;
+    crew->cfg.on_ended(crew->cfg.data);
 }
 
 /* The place is empty when the worker that goes still had it. */
@@ -239,7 +261,10 @@ static void on_ended(lq_crew *crew, const lq_worker_report *r)
     bool was_draining = m->is_draining;
 
     lq_worker_join(r->worker);
-    crew->alive--;
+    if (m->is_lost)
+        crew->lost--;
+    else
+        crew->alive--;
     lq_list_remove(&m->link);
     lq_list_push_back(&crew->spare, &m->link);
     leave_place(place_of(crew, r), r->worker, was_draining);
@@ -250,9 +275,7 @@ static void on_ended(lq_crew *crew, const lq_worker_report *r)
         lq_log_printf(crew->cfg.log, LQ_LOG_WARN, "worker %d has ended", r->id);
     else
         check_quiet(crew);
-    if (crew->alive == 0 &&
-        (crew->stage == ENDING || crew->cfg.worker.options->no_respawn))
-        crew->cfg.on_ended(crew->cfg.data);
+    check_ended(crew);
 }
 
 void lq_crew_report(lq_crew *crew, const lq_worker_report *r)
@@ -265,6 +288,53 @@ void lq_crew_report(lq_crew *crew, const lq_worker_report *r)
     case LQ_REPORT_ENDED: on_ended(crew, r); break;
     default: break;
     }
+}
+
+/* ---- workers that hang ----------------------------------------------------
+ */
+
+static void give_up(lq_crew *crew, member *m)
+{
+    int i = 0;
+    place *p;
+
+    while (crew->places[i].current != m->worker && i < crew->count - 1) i++;
+    p = &crew->places[i];
+    lq_log_printf(crew->cfg.log, LQ_LOG_ERROR,
+                  "worker %d is stuck in a C function: it is given up, and its "
+                  "clients are cut",
+                  p->id);
+    m->is_lost = true;
+    crew->alive--;
+    crew->lost++;
+    if (p->current == m->worker) {
+        p->current = NULL;
+        lq_roster_set(crew->roster, p->id - 1, NULL);
+        if (!m->is_draining) replace(p);
+    }
+    lq_worker_give_up(m->worker);
+}
+
+void lq_crew_watch(lq_crew *crew)
+{
+    uint64_t now = now_ms(crew);
+    lq_list *link, *next;
+    member *m;
+
+    for (link = crew->members.next; link != &crew->members; link = next) {
+        next = link->next;
+        m = LQ_CONTAINER_OF(link, member, link);
+        if (m->is_watched && !m->is_lost && lq_worker_watch(m->worker, now))
+            give_up(crew, m);
+    }
+    if (crew->stage != ENDING || crew->has_ended) return;
+    check_quiet(crew);
+    check_ended(crew);
+}
+
+int lq_crew_lost(const lq_crew *crew)
+{
+    return crew->lost;
 }
 
 /* ---- all of them -------------------------------------------------------- */
@@ -304,7 +374,7 @@ void lq_crew_end(lq_crew *crew, int order)
         lq_timer_stop(lq_loop_timers(crew->cfg.loop), &crew->places[i].due);
     tell_all(crew, order);
     check_quiet(crew);
-    if (crew->alive == 0) crew->cfg.on_ended(crew->cfg.data);
+    check_ended(crew);
 }
 
 int lq_crew_prepared(const lq_crew *crew)

@@ -52,6 +52,14 @@ void lq_crew_end(lq_crew *crew, int order);
 /* A report of a worker that is of this crew. */
 void lq_crew_report(lq_crew *crew, const lq_worker_report *report);
 
+/* Every LQ_SPREAD_BUSY_MS or so: looks whether all workers come back to their
+ * loops, and replaces one that does not. */
+void lq_crew_watch(lq_crew *crew);
+
+/* Threads that are stuck and cannot be joined: the process must end with
+ * _exit. */
+int lq_crew_lost(const lq_crew *crew);
+
 int lq_crew_prepared(const lq_crew *crew);
 lq_roster *lq_crew_roster(const lq_crew *crew);
 

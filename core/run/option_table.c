@@ -70,6 +70,9 @@ static const lq_option_row rows[] = {
     SECONDS("write-timeout", write_timeout, "30",
             "longest time in which a client takes nothing of\n"
             "an answer"),
+    SECONDS("busy-timeout", busy_timeout, "5",
+            "a handler that computes for longer without waiting\n"
+            "is interrupted: 503"),
     SECONDS("request-timeout", request_timeout, "30",
             "503 when a handler takes longer; it is ended"),
     HEADING(SERVE, "Size limits"),

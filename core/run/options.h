@@ -45,6 +45,7 @@ typedef struct lq_options {
     /* Seconds, 0: no limit, else at least 0.001. */
     double drain_timeout;
     double header_timeout;
+    double busy_timeout;
     double idle_timeout;
     double body_timeout;
     double write_timeout;

@@ -51,9 +51,9 @@ void lq_spread_join(lq_spread *s, int i, const lq_pulse *pulse)
     atomic_store(&s->slots[i].pulse, pulse);
 }
 
-void lq_spread_part(lq_spread *s, int i)
+void lq_spread_part(lq_spread *s, int i, const lq_pulse *pulse)
 {
-    atomic_store(&s->slots[i].pulse, NULL);
+    atomic_compare_exchange_strong(&s->slots[i].pulse, &pulse, NULL);
 }
 
 bool lq_spread_is_fresh(const lq_spread *s, int i)

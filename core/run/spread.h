@@ -26,9 +26,10 @@ int lq_spread_new(lq_spread **out, int workers, int max) LQ_MUST_CHECK;
 void lq_spread_free(lq_spread *s);
 
 /* Worker `i` (from 0) takes connections, with the pulse of its loop, which
- * stays readable until free; or takes none any more. */
+ * stays readable until free; or takes none any more, unless another one with
+ * another pulse has its place by now. */
 LQ_ANY_THREAD void lq_spread_join(lq_spread *s, int i, const lq_pulse *pulse);
-LQ_ANY_THREAD void lq_spread_part(lq_spread *s, int i);
+LQ_ANY_THREAD void lq_spread_part(lq_spread *s, int i, const lq_pulse *pulse);
 
 /* Whether it takes connections and had a look at its events lately. */
 LQ_ANY_THREAD bool lq_spread_is_fresh(const lq_spread *s, int i);

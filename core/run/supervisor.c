@@ -19,6 +19,7 @@
 #include "run/relief.h"
 #include "run/sockets.h"
 #include "run/spread.h"
+#include "run/watchdog.h"
 #include "run/crew.h"
 
 enum {
@@ -119,7 +120,6 @@ static void stop(supervisor *s, int status, int order)
     if (s->state == STOPPING) return;
     s->state = STOPPING;
     lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
-    lq_timer_stop(lq_loop_timers(&s->loop), &s->pulse);
     if (s->crew)
         lq_crew_end(s->crew, order);
     else
@@ -216,8 +216,10 @@ static void on_pulse(lq_timer *timer)
     supervisor *s = LQ_CONTAINER_OF(timer, supervisor, pulse);
     uint64_t at_ms = lq_loop_now(&s->loop) + LQ_SPREAD_BUSY_MS;
 
-    lq_relief_check(s->relief);
     (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->pulse, at_ms);
+    if (s->state == SERVING && s->options->workers > 1)
+        lq_relief_check(s->relief);
+    lq_crew_watch(s->crew);
 }
 
 static void on_accepting(void *data)
@@ -228,7 +230,7 @@ static void on_accepting(void *data)
     s->state = SERVING;
     lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
     print_ready_line(s);
-    if (s->options->workers > 1) on_pulse(&s->pulse);
+    on_pulse(&s->pulse);
 }
 
 /* Everybody is prepared: the gate opens. */
@@ -262,12 +264,8 @@ static void on_ended(void *data)
 {
     supervisor *s = data;
 
-    if (s->state != STOPPING) {
-        s->state = STOPPING;
-        s->status = 1;
-        lq_crew_end(s->crew, LQ_WORKER_STOP);
-        return;
-    }
+    if (s->state != STOPPING) s->status = 1;
+    s->state = STOPPING;
     close_all(s);
 }
 
@@ -344,6 +342,15 @@ static int start_workers(supervisor *s)
  * ------------------------------------------------------------------------------
  */
 
+/* A thread that is stuck uses what would be freed. */
+static _Noreturn void leave_lost(supervisor *s)
+{
+    lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are stuck: not awaited",
+                  lq_crew_lost(s->crew));
+    lq_sockets_close(s->sockets);
+    _exit(s->status);
+}
+
 /* What must exist before the first worker. */
 static int open_parts(supervisor *s, lq_err *err)
 {
@@ -404,12 +411,15 @@ int lq_supervisor_run(const lq_options *options, const lq_paths *paths,
         lq_sockets_close(s.sockets);
         return 1;
     }
+    if (lq_watchdog_install() < 0)
+        lq_log_printf(&s.log, LQ_LOG_WARN, "there is no watchdog");
     code = lq_initialize(options, paths, &s.log, "initialize", &s.context);
     if (code < 0)
         stop(&s, code == -EINTR ? 0 : 1, LQ_WORKER_STOP);
     else if (start_workers(&s) < 0)
         fail(&s, "a worker could not be started");
     lq_loop_run(&s.loop);
+    if (s.crew && lq_crew_lost(s.crew) > 0) leave_lost(&s);
     free_parts(&s);
     return s.status;
 }

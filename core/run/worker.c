@@ -18,6 +18,8 @@
 #include "lua/task.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "run/clients.h"
+#include "run/watchdog.h"
 
 enum { CLOSE_MS = 1000 }; /* for App:close() behind the drain's deadline */
 
@@ -39,6 +41,8 @@ struct lq_worker {
 
     /* Any thread. */
     lq_mailbox mailbox;
+    lq_clients clients;
+    lq_watch watch;
 
     /* Owner loop. */
     lq_loop loop;
@@ -87,10 +91,20 @@ static int index_of(const lq_worker *w)
     return w->cfg.id - 1;
 }
 
+static void forget_client(lq_worker *w, int fd)
+{
+    if (lq_clients_remove(&w->clients, fd))
+        lq_spread_leave(w->cfg.spread, index_of(w));
+}
+
 static void open_here(lq_worker *w, int fd, const struct sockaddr_storage *peer)
 {
-    if (lq_conn_open(&w->net, fd, peer) < 0)
+    if (lq_clients_add(&w->clients, fd) < 0) {
+        close(fd);
         lq_spread_leave(w->cfg.spread, index_of(w));
+    } else if (lq_conn_open(&w->net, fd, peer) < 0) {
+        forget_client(w, fd);
+    }
 }
 
 /* The index by which the worker chooses: its own while it takes connections
@@ -162,11 +176,11 @@ static void on_request(lq_exchange *x)
 
 static void leave(lq_worker *w);
 
-static void on_count(lq_net *net, int delta)
+static void on_gone(lq_net *net, int fd)
 {
     lq_worker *w = worker_of(net);
 
-    if (delta < 0) lq_spread_leave(w->cfg.spread, index_of(w));
+    forget_client(w, fd);
     if (w->state == WORKER_DRAINING && net->conn_count == 0) leave(w);
 }
 
@@ -191,7 +205,7 @@ static int open_net(lq_worker *w)
         .on_drain = lq_dispatch_drain,
         .on_cancel = lq_dispatch_cancel,
         .on_stream = lq_stream_event,
-        .on_count = on_count,
+        .on_gone = on_gone,
         .data = w,
     };
     int err = lq_net_open(&w->net, &w->loop, &cfg);
@@ -268,7 +282,7 @@ static void on_mailbox_closed(lq_mailbox *mb)
 static void part(lq_worker *w)
 {
     if (w->state == WORKER_ACCEPTING)
-        lq_spread_part(w->cfg.spread, index_of(w));
+        lq_spread_part(w->cfg.spread, index_of(w), w->cfg.pulse);
 }
 
 static void close_all(lq_worker *w)
@@ -441,6 +455,7 @@ static int open_all(lq_worker *w)
     int err = lq_vm_open(&w->vm, &cfg);
 
     if (err < 0) return err;
+    w->vm.running.limit_s = w->cfg.options->busy_timeout;
     if ((err = lq_dispatch_init(&w->dispatch, &w->vm)) < 0) return err;
     if ((err = lq_app_init(&w->app, &w->vm)) < 0) return err;
     w->app.data = w;
@@ -466,6 +481,7 @@ static void run(void *arg)
     char text[128];
     int err = open_all(w);
 
+    lq_watch_allow(true);
     if (err < 0) {
         w->state = WORKER_PREPARED;
         report(w, LQ_REPORT_FAILED,
@@ -473,6 +489,7 @@ static void run(void *arg)
                             : lq_strerror(err, text, sizeof text));
     }
     lq_loop_run(&w->loop);
+    lq_watch_allow(false);
     close_state(w);
     if (lq_loop_close(&w->loop) < 0) {
         lq_log_printf(&w->log, LQ_LOG_ERROR, "something was left open");
@@ -512,6 +529,23 @@ int lq_worker_hand(lq_worker *w, int fd, const struct sockaddr_storage *peer)
     return err;
 }
 
+static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
+{
+    lq_worker *w = lq_mem_zalloc(sizeof *w);
+
+    if (!w) return NULL;
+    if (lq_clients_init(&w->clients) < 0) {
+        lq_mem_free(w);
+        return NULL;
+    }
+    w->cfg = *cfg;
+    snprintf(w->who, sizeof w->who, "w%d", cfg->id);
+    w->log = (lq_log){w->who, cfg->log_level};
+    lq_timer_init(&w->deadline, on_deadline);
+    lq_watch_init(&w->watch, &w->vm.running, cfg->pulse);
+    return w;
+}
+
 /* The thread could not be started: what is open closes in this one. */
 static void abandon(lq_worker *w)
 {
@@ -519,21 +553,18 @@ static void abandon(lq_worker *w)
         lq_mailbox_close(&w->mailbox, NULL);
         if (lq_loop_close(&w->loop) == 0) lq_mailbox_fini(&w->mailbox);
     }
+    lq_clients_fini(&w->clients);
     lq_mem_free(w);
 }
 
 int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg)
 {
-    lq_worker *w = lq_mem_zalloc(sizeof *w);
-    char name[16];
+    lq_worker *w = alloc_worker(cfg);
+    char name[LQ_THREAD_NAME_CAP];
     int err;
 
     if (!w) return -ENOMEM;
-    w->cfg = *cfg;
-    snprintf(w->who, sizeof w->who, "w%d", cfg->id);
     snprintf(name, sizeof name, "lq:w%d", cfg->id);
-    w->log = (lq_log){w->who, cfg->log_level};
-    lq_timer_init(&w->deadline, on_deadline);
     if ((err = lq_loop_open(&w->loop)) < 0) goto fail;
     lq_loop_keep_pulse(&w->loop, cfg->pulse);
     err = lq_mailbox_open(&w->mailbox, lq_loop_uv(&w->loop), on_message, w);
@@ -548,6 +579,40 @@ fail:
     return err;
 }
 
+bool lq_worker_watch(lq_worker *w, uint64_t now_ms)
+{
+    uint64_t limit_ms = ms_of(w->cfg.options->busy_timeout);
+
+    return limit_ms && lq_watch_look(&w->watch, w->thread.id, now_ms, limit_ms);
+}
+
+/* Connections that were handed over and not yet seen end, too. */
+static void drop_orders(lq_worker *w)
+{
+    lq_msg *msg = lq_mailbox_steal(&w->mailbox), *next;
+    order *o;
+
+    for (; msg; msg = next) {
+        next = msg->next;
+        o = LQ_CONTAINER_OF(msg, order, msg);
+        if (msg->type == LQ_WORKER_CONN) {
+            close(o->fd);
+            lq_spread_leave(w->cfg.spread, index_of(w));
+        }
+        lq_mem_free(o);
+    }
+}
+
+void lq_worker_give_up(lq_worker *w)
+{
+    int count = lq_clients_abandon(&w->clients);
+
+    lq_spread_part(w->cfg.spread, index_of(w), w->cfg.pulse);
+    while (count-- > 0) lq_spread_leave(w->cfg.spread, index_of(w));
+    drop_orders(w);
+    (void)!lq_worker_tell(w, LQ_WORKER_STOP);
+}
+
 void lq_worker_join(lq_worker *w)
 {
     lq_thread_join(&w->thread);
@@ -557,5 +622,6 @@ void lq_worker_free(lq_worker *w)
 {
     if (!w) return;
     lq_mailbox_fini(&w->mailbox);
+    lq_clients_fini(&w->clients);
     lq_mem_free(w);
 }

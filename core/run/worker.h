@@ -75,6 +75,15 @@ LQ_ANY_THREAD int lq_worker_tell(lq_worker *w, int order);
 LQ_ANY_THREAD int lq_worker_hand(lq_worker *w, int fd,
                                  const struct sockaddr_storage *peer);
 
+/* Looks whether it comes back to its loop; interrupts Lua code after
+ * --busy-timeout. now_ms: of the loops' clock. Returns whether its thread is
+ * stuck in a C function. Not before ACCEPTING. */
+bool lq_worker_watch(lq_worker *w, uint64_t now_ms);
+
+/* Its clients are cut, nobody hands it a connection any more. Should the thread
+ * ever come back it stops, and reports ENDED. It must be in no roster. */
+void lq_worker_give_up(lq_worker *w);
+
 /* After ENDED: waits for the thread. Orders are refused from then on. */
 void lq_worker_join(lq_worker *w);
 

@@ -6,7 +6,7 @@ local run = require "spec.run"
 local parse, refused, serve = options.parse, options.refused, options.serve
 
 local LATER = {
-  "watch", "trust-proxy", "busy-timeout", "hub-queue",
+  "watch", "trust-proxy", "hub-queue",
   "log-format", "log-file", "log-rotate", "access-log",
 }
 

@@ -1,0 +1,201 @@
+--- Handlers that do not wait: Lua is interrupted, a thread stuck in C replaced.
+
+local client = require "spec.support.client"
+local core = require "spec.support.core"
+local proc = require "spec.proc"
+local server = require "spec.support.server"
+local wait = require "spec.support.wait"
+
+local APP = [[
+local aq = require "luaqueduct"
+local router = aq.router()
+
+local function spin() while true do BODY end end
+router:get("/", function() return aq.instance.id .. " " .. aq.instance.restarts end)
+router:get("/loop", spin)
+router:get("/calls", function()
+  local function f(n)
+    BODY
+    return n == 0 and 0 or f(n - 1)
+  end
+  while true do f(10) end
+end)
+router:get("/pcall", function()
+  while true do pcall(spin) end
+end)
+router:get("/xpcall", function()
+  while true do xpcall(spin, function(e) return e end) end
+end)
+router:get("/coroutine", function()
+  local co = coroutine.wrap(spin)
+  while true do pcall(co) co = coroutine.wrap(spin) end
+end)
+router:get("/sort", function()
+  table.sort({ 3, 2, 1 }, spin)
+end)
+router:get("/tostring", function()
+  error(setmetatable({}, { __tostring = spin }))
+end)
+router:get("/close", function()
+  local x <close> = setmetatable({}, { __close = spin })
+  error "then it hangs"
+end)
+router:get("/swallow", function()
+  pcall(spin)
+  aq.sleep(0.01)
+  return "went on to wait"
+end)
+router:get("/hooked", function(req)
+  req:on_error(function() return "the hook answered" end)
+  spin()
+end)
+router:get("/c", function()
+  return tostring(("a"):rep(60000):find((".-"):rep(20) .. "b"))
+end)
+router:get("/busy", function()
+  local till = aq.now() + 0.15
+  while aq.now() < till do end
+  return "done"
+end)
+router:get("/spawn", function()
+  aq.spawn(spin)
+  return "spawned"
+end)
+return router
+]]
+
+-- The thread sanitizer keeps a signal back until the thread calls the C library.
+APP = APP:gsub("BODY", core.build:find "tsan" and "os.time()" or "")
+
+local LIMIT = 0.3
+
+local function start(workers, ...)
+  return server.start {
+    source = APP,
+    workers = workers,
+    args = { "--busy-timeout", tostring(LIMIT), ... },
+  }
+end
+
+local LOOPS = {
+  "/loop", "/calls", "/pcall", "/xpcall", "/coroutine", "/sort", "/tostring", "/swallow", "/hooked",
+}
+
+describe("Lua code that does not wait", function()
+  for _, workers in ipairs { 1, 4 } do
+    describe(("with %d workers"):format(workers), function()
+      local app
+
+      setup(function() app = start(workers) end)
+      teardown(function() app:stop { status = 0 } end)
+
+      for _, path in ipairs(LOOPS) do
+        it(path .. " is interrupted: 503, and the worker goes on", function()
+          local began = proc.now()
+
+          local res = app:get(path)
+
+          local took = proc.now() - began
+          assert.are.equal(503, res.status)
+          assert.is_true(took >= LIMIT and took < 2 * LIMIT + 0.5, ("%g s"):format(took))
+          assert.matches("^%d 0$", app:get("/").body)
+        end)
+      end
+    end)
+  end
+
+  it("ends in a <close> variable of a handler that has failed", function()
+    local app <close> = start(1)
+
+    assert.are.equal(500, app:get("/close").status)
+    app:wait_log "then it hangs"
+    app:wait_log "interrupted: it ran"
+    assert.are.equal("1 0", app:get("/").body)
+    app:stop { status = 0 }
+  end)
+
+  it("leaves the other connections of its worker alone", function()
+    local app <close> = start(1)
+    local kept = app:connect()
+    kept:send(client.format("GET", "/"))
+    assert.are.equal("1 0", kept:read_response().body)
+
+    assert.are.equal(503, app:get("/loop").status)
+    kept:send(client.format("GET", "/"))
+
+    assert.are.equal("1 0", kept:read_response().body)
+    kept:close()
+    app:stop { status = 0 }
+  end)
+
+  it("is told with the place where it was", function()
+    local app <close> = start(1)
+
+    app:get "/loop"
+
+    app:wait_log "GET /loop: "
+    app:wait_log "app.lua:4: interrupted: it ran for 0.3 s without waiting (--busy-timeout)"
+    app:stop { status = 0 }
+  end)
+
+  it("ends in a spawned task, too", function()
+    local app <close> = start(1)
+
+    assert.are.equal("spawned", app:get("/spawn").body)
+
+    app:wait_log "error in a task: "
+    assert.are.equal("1 0", app:get("/").body)
+    app:stop { status = 0 }
+  end)
+
+  it("may take its time below the limit, request after request", function()
+    local app <close> = start(1)
+    local conns = {}
+
+    for i = 1, 4 do
+      conns[i] = app:connect()
+      conns[i]:send(client.format("GET", "/busy"))
+    end
+
+    for _, conn in ipairs(conns) do
+      assert.are.equal("done", conn:read_response().body)
+      conn:close()
+    end
+    app:stop { status = 0 }
+  end)
+
+  it("may run as long as it likes without a limit", function()
+    local app <close> = server.start { source = APP, args = { "--busy-timeout", "0" } }
+
+    assert.are.equal("done", app:get("/busy").body)
+    app:stop { status = 0 }
+  end)
+end)
+
+describe("a worker that is stuck in a C function", function()
+  it("is replaced, and its clients are cut", function()
+    local app <close> = start(2)
+    local conn = app:connect()
+    local began = proc.now()
+
+    conn:send(client.format("GET", "/c"))
+
+    assert.is_nil((conn:read_response()))
+    assert.is_true(proc.now() - began < 3.1 * LIMIT + 0.2, ("%g s"):format(proc.now() - began))
+    app:wait_log "is stuck in a C function"
+    wait.till(function() return app:get("/").body:match " 1$" end)
+    app:stop { status = 0 }
+    assert.is_truthy(app:log():find("1 threads are stuck", 1, true))
+  end)
+
+  it("is replaced when it is the only one", function()
+    local app <close> = start(1)
+    local conn = app:connect()
+
+    conn:send(client.format("GET", "/c"))
+
+    assert.is_nil((conn:read_response()))
+    assert.are.equal("1 1", app:get("/").body)
+    app:stop { status = 0 }
+  end)
+end)
