@@ -40,5 +40,6 @@ return {
   only = words("BENCH_ONLY", "plain json route pipelined many memory"),
   subjects = words("BENCH_SUBJECTS", "raw prototype luaqueduct nginx node fastify"),
   build = build,
-  folder = build .. "/bench",
+  folder = build .. "/bench", -- programs, what npm installed, RESULTS.md
+  scratch = build .. "/bench/run", -- logs and configuration of the last run
 }

@@ -77,7 +77,7 @@ function instance.start(subject, scenario, workers)
   for _, argument in ipairs(subject.argv(port, scenario, workers)) do
     argv[#argv + 1] = tostring(argument)
   end
-  local log = ("%s/%s-%d.log"):format(config.folder, subject.name, port)
+  local log = ("%s/%s-%d.log"):format(config.scratch, subject.name, port)
   local pid = assert(proc.spawn(argv, { stdout = log, stderr = log }))
   local self = setmetatable({ pid = pid, port = port, subject = subject, log = log }, Instance)
   wait_ready(self)

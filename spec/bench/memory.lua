@@ -42,7 +42,7 @@ local Holder = { __close = release }
 
 --- Opens `count` connections; they end when the result is closed.
 local function hold(server, count)
-  local log = ("%s/hold-%d.log"):format(config.folder, server.port)
+  local log = ("%s/hold-%d.log"):format(config.scratch, server.port)
   local pid, output = assert(proc.spawn({ "taskset", "-c", config.load_cpu,
     config.folder .. "/hold", tostring(server.port), "/plain", tostring(count) },
     { stderr = log }))

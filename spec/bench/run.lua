@@ -13,6 +13,7 @@ local scenarios = require "spec.bench.scenarios"
 local subjects = require "spec.bench.subjects"
 
 local function run()
+  files.output(("rm -rf '%s' && mkdir -p '%s'"):format(config.scratch, config.scratch))
   local selected = scenarios.select(config.only)
   local with_memory = not config.only or config.only.memory
   local sizes = with_memory and memory.run(config.subjects) or nil

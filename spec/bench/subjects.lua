@@ -12,7 +12,7 @@ local subjects = {}
 
 --- nginx's configuration with everything in it that depends on the place.
 local function nginx_conf(port)
-  local folder = ("%s/nginx-%d"):format(config.folder, port)
+  local folder = ("%s/nginx-%d"):format(config.scratch, port)
   local absolute = files.output(("mkdir -p %s && cd %s && pwd"):format(folder, folder))
   local values = {
     PORT = tostring(port),
