@@ -7,7 +7,7 @@
 -- FOLDER/findings, what libFuzzer said in FOLDER/logs.
 -- Failure: the last line is `N passed, M failed`, the status 1 for a finding.
 
-local SHORT_RUNS = 4000
+local SHORT_RUNS = 10000
 local SHORT_SECONDS = 60   -- more than a short run can take
 local INPUT_SECONDS = 10   -- more than one input can take
 local MEMORY_MIB = 2048
@@ -17,6 +17,9 @@ local TARGETS = {
   head = { max_len = 2048, dict = "http" },
   body = { max_len = 1024, dict = "http" },
   router = { max_len = 1024, dict = "router" },
+  url = { max_len = 256 },
+  json = { max_len = 1024, dict = "json" },
+  pack = { max_len = 512 },
 }
 
 local folder, how = arg[1], arg[2]
