@@ -32,11 +32,12 @@ LLHTTP_INC_DIR := /usr/share/include/llhttp
 # ---- sources ---------------------------------------------------------------
 
 BASE_SRC := $(addprefix core/base/, err.c mem.c buf.c arena.c utf8.c \
-    number.c)
+    number.c address.c)
 # What of room `http` matches routes: plain Lua can load it.
 ROUTE_SRC := $(addprefix core/http/, method.c url.c pattern.c syntax.c tree.c \
     route.c)
-HTTP_SRC := $(ROUTE_SRC) $(addprefix core/http/, request.c parse.c response.c)
+HTTP_SRC := $(ROUTE_SRC) $(addprefix core/http/, request.c members.c forwarded.c parse.c \
+    response.c)
 LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
 LOG_SRC := $(addprefix core/log/, log.c)
 NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
@@ -45,8 +46,8 @@ NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c vm.c task.c \
-    app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c headers.c \
-    pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
+    app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
+    headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
@@ -60,7 +61,8 @@ TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)
 MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) $(LUA_PURE_SRC)
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
-SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_run.c lib_proc.c)
+SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \
+    lib_proc.c)
 SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox alloc

@@ -130,8 +130,7 @@ static size_t name_len(lq_str s)
     return i;
 }
 
-/* host [":" port], where the host may be empty. */
-static bool is_authority(lq_str s)
+bool lq_request_is_authority(lq_str s)
 {
     bool is_literal = s.len && s.ptr[0] == '[';
     size_t i = is_literal ? literal_len(s) : name_len(s);
@@ -256,7 +255,8 @@ static int read_coding(findings *f, lq_str value)
 static int read_host(findings *f, lq_str value)
 {
     if (f->hosts++) return refuse(f, 400, "Host comes twice");
-    return is_authority(value) ? 0 : refuse(f, 400, "Host is malformed");
+    return lq_request_is_authority(value) ? 0
+                                          : refuse(f, 400, "Host is malformed");
 }
 
 static int read_expect(findings *f, lq_str value)
@@ -382,7 +382,7 @@ static bool read_authority(lq_request *r)
     r->authority_len = (uint32_t)len;
     r->path = r->authority + r->authority_len;
     return len > 0 && rest.ptr[0] != ':' &&
-           is_authority((lq_str){rest.ptr, len});
+           lq_request_is_authority((lq_str){rest.ptr, len});
 }
 
 static int read_target(findings *f, lq_request *r)

@@ -87,6 +87,9 @@ static inline lq_str lq_request_value(const lq_request *r, uint32_t i)
     return (lq_str){r->base + h->value, h->value_len};
 }
 
+/* Whether `s` is host [":" port], as in the field Host; both may be empty. */
+bool lq_request_is_authority(lq_str s);
+
 /* How many bytes at the front of `s` make a token of RFC 9110. */
 size_t lq_request_token_len(lq_str s);
 

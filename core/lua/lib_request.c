@@ -9,7 +9,7 @@
  *
  * Owns:    nothing but the shells.
  * Thread:  that of the state.
- * Knows:   task, exchange, conn, headers, body, pairs.
+ * Knows:   task, exchange, client, headers, body, pairs.
  */
 #include "lua/request.h"
 
@@ -18,13 +18,14 @@
 
 #include "http/method.h"
 #include "lua/body.h"
+#include "lua/client.h"
 #include "lua/error.h"
 #include "lua/headers.h"
 #include "lua/libs.h"
 #include "lua/pairs.h"
 #include "lua/stream.h"
 #include "lua/task.h"
-#include "net/conn.h"
+#include "net/exchange.h"
 
 enum {
     FIELD_CONTEXT = 1,
@@ -175,25 +176,6 @@ static int push_params(lua_State *L, lq_exchange *x)
     return 1;
 }
 
-static int push_peer(lua_State *L, lq_exchange *x, bool wants_port)
-{
-    char text[64];
-    int port;
-
-    if (!x->conn) {
-        lua_pushnil(L);
-        return 1;
-    }
-    lq_conn_peer(x->conn, text, sizeof text, &port);
-    if (!wants_port)
-        lua_pushstring(L, text);
-    else if (port)
-        lua_pushinteger(L, port);
-    else
-        lua_pushnil(L);
-    return 1;
-}
-
 static int push_id(lua_State *L, lq_exchange *x)
 {
     char text[64];
@@ -209,14 +191,14 @@ static int push_field(lua_State *L, lq_exchange *x, int field)
     const lq_request *r = &x->parser.request;
 
     switch (field) {
-    case FIELD_HOST: push_str(L, lq_request_host(r)); return 1;
+    case FIELD_HOST: lq_push_host(L, x); return 1;
     case FIELD_ID: return push_id(L, x);
     case FIELD_METHOD: push_str(L, r->method_text); return 1;
     case FIELD_PARAMS: return push_params(L, x);
     case FIELD_PATH: push_str(L, lq_request_path(r)); return 1;
-    case FIELD_REMOTE_ADDRESS: return push_peer(L, x, false);
-    case FIELD_REMOTE_PORT: return push_peer(L, x, true);
-    case FIELD_SCHEME: lua_pushliteral(L, "http"); return 1;
+    case FIELD_REMOTE_ADDRESS: lq_push_remote_address(L, x); return 1;
+    case FIELD_REMOTE_PORT: lq_push_remote_port(L, x); return 1;
+    case FIELD_SCHEME: lq_push_scheme(L, x); return 1;
     case FIELD_TARGET: push_str(L, lq_request_target(r)); return 1;
     case FIELD_VERSION: lua_pushstring(L, r->minor ? "1.1" : "1.0"); return 1;
     default: return push_table(L, x, field);

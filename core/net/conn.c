@@ -1,10 +1,9 @@
 /* conn.c - see conn.h. */
 #include "net/conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -197,7 +196,7 @@ static void leave_exchanges(lq_conn *c)
     c->exchange_count = 0;
     /* All of them first: one that ends may end another. */
     for (link = c->exchanges.next; link != &c->exchanges; link = link->next)
-        LQ_CONTAINER_OF(link, lq_exchange, link)->conn = NULL;
+        lq_exchange_part(LQ_CONTAINER_OF(link, lq_exchange, link));
     while ((link = lq_list_pop_front(&c->exchanges)))
         lq_exchange_leave(LQ_CONTAINER_OF(link, lq_exchange, link));
 }
@@ -611,30 +610,20 @@ void lq_conn_advance(lq_conn *c)
 /* ---- opening
  * ------------------------------------------------------------------ */
 
-static void set_peer(lq_conn *c, const struct sockaddr_storage *peer)
+static void set_peer(lq_address *a, const struct sockaddr_storage *peer)
 {
-    c->family = peer->ss_family;
-    if (c->family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)peer;
+    const struct sockaddr_in *in = (const void *)peer;
+    const struct sockaddr_in6 *in6 = (const void *)peer;
 
-        c->port = in->sin_port;
-        memcpy(c->address, &in->sin_addr, 4);
-    } else if (c->family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)peer;
-
-        c->port = in6->sin6_port;
-        memcpy(c->address, &in6->sin6_addr, 16);
+    switch (peer->ss_family) {
+    case AF_INET:
+        lq_address_set_v4(a, &in->sin_addr, ntohs(in->sin_port));
+        break;
+    case AF_INET6:
+        lq_address_set_v6(a, &in6->sin6_addr, ntohs(in6->sin6_port));
+        break;
+    case AF_UNIX: a->kind = LQ_ADDRESS_UNIX; break;
     }
-}
-
-void lq_conn_peer(const lq_conn *c, char *out, size_t cap, int *port)
-{
-    *port = ntohs(c->port);
-    if (c->family != AF_INET && c->family != AF_INET6) {
-        snprintf(out, cap, "unix:");
-        return;
-    }
-    if (!inet_ntop(c->family, c->address, out, (socklen_t)cap)) *out = '\0';
 }
 
 int lq_conn_open(lq_net *net, int fd, const struct sockaddr_storage *peer)
@@ -662,7 +651,7 @@ int lq_conn_open(lq_net *net, int fd, const struct sockaddr_storage *peer)
     lq_wheel_entry_init(&c->deadline);
     lq_list_push_back(&net->conns, &c->link);
     net->conn_count++;
-    set_peer(c, peer);
+    set_peer(&c->peer, peer);
     lq_conn_update(c);
     return 0;
 }

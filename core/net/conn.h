@@ -15,9 +15,9 @@
 #ifndef LQ_CONN_H
 #define LQ_CONN_H
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/list.h"
 #include "loop/wheel.h"
@@ -58,10 +58,7 @@ struct lq_conn {
     bool is_kept;        /* a request has been answered before */
     bool reads_stream;   /* detached: the holder wants bytes */
     int error;           /* detached: why it is over */
-    /* The peer's address. */
-    sa_family_t family;
-    in_port_t port; /* network order */
-    unsigned char address[16];
+    lq_address peer;
 };
 
 /* Takes `fd`, an accepted non-blocking socket, also on failure. */
@@ -96,9 +93,5 @@ lq_buf *lq_conn_out(lq_conn *c);
 size_t lq_conn_unsent(const lq_conn *c);
 /* ... and the answers behind it, of handlers that were quicker. */
 size_t lq_conn_queued(const lq_conn *c);
-
-/* The peer's address as text into `out` (at least 46 bytes) and its port;
- * "unix:" and 0 for a unix socket. */
-void lq_conn_peer(const lq_conn *c, char *out, size_t cap, int *port);
 
 #endif

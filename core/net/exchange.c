@@ -278,9 +278,14 @@ void lq_exchange_promote(lq_exchange *x)
     lq_conn_flush_later(x->conn);
 }
 
+void lq_exchange_part(lq_exchange *x)
+{
+    x->peer = x->conn->peer;
+    x->conn = NULL;
+}
+
 void lq_exchange_leave(lq_exchange *x)
 {
-    x->conn = NULL;
     x->request_done = true;
     if (x->handler_done)
         lq_exchange_recycle(x);
@@ -479,6 +484,25 @@ void lq_exchange_body_taken(lq_exchange *x, size_t len)
     if (x->conn && !x->request_done) lq_conn_update(x->conn);
 }
 
+/* ---- who asks ----------------------------------------------------------- */
+
+const lq_address *lq_exchange_peer(const lq_exchange *x)
+{
+    return x->conn ? &x->conn->peer : &x->peer;
+}
+
+int lq_exchange_forwarded(const lq_exchange *x, lq_forwarded *out, lq_err *err)
+{
+    const lq_trust *trust = &x->net->cfg.trust;
+
+    if (lq_trust_has(trust, lq_exchange_peer(x)))
+        return lq_forwarded_read(out, &x->parser.request, trust, err);
+    *out->address = *out->host = '\0';
+    out->port = 0;
+    out->scheme = NULL;
+    return 0;
+}
+
 /* ---- detaching
  * --------------------------------------------------------------------- */
 
@@ -493,7 +517,7 @@ int lq_exchange_detach(lq_exchange *x, lq_conn **out)
     lq_list_remove(&x->link);
     c->exchange_count--;
     c->parsing = NULL;
-    x->conn = NULL;
+    lq_exchange_part(x);
     x->is_detached = true;
     c->state = LQ_CONN_DETACHED;
     *out = c;

@@ -15,9 +15,11 @@
 #ifndef LQ_EXCHANGE_H
 #define LQ_EXCHANGE_H
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "http/forwarded.h"
 #include "http/parse.h"
 #include "http/route.h"
 #include "loop/timers.h"
@@ -35,6 +37,7 @@ struct lq_exchange {
     lq_conn *conn; /* NULL: the client left, nothing is sent any more */
     lq_list link;  /* of its connection, in request order; or of the pool */
     lq_exchange_state state;
+    lq_address peer; /* once conn is NULL */
     lq_parser parser;
     lq_arena arena;
     lq_match match;
@@ -89,6 +92,8 @@ void lq_exchange_start(lq_exchange *x);
 void lq_exchange_body(lq_exchange *x, lq_str bytes);
 void lq_exchange_body_end(lq_exchange *x);
 void lq_exchange_body_fail(lq_exchange *x, int err);
+/* It has no connection any longer, but still knows whose it was. */
+void lq_exchange_part(lq_exchange *x);
 /* The client left. */
 void lq_exchange_leave(lq_exchange *x);
 /* It is now the first unanswered one: its output may go out. */
@@ -117,6 +122,14 @@ void lq_exchange_end(lq_exchange *x);
 /* The handler has ended without a whole answer: the connection is cut. x is
  * not used afterwards. */
 void lq_exchange_abandon(lq_exchange *x);
+
+/* The other end of the connection, also when it is gone; lent until the
+ * exchange ends or parts. */
+const lq_address *lq_exchange_peer(const lq_exchange *x);
+
+/* What proxies that are trusted say of the client; all of it is empty when the
+ * peer is none, or is not believed: then LQ_EINVALID, `err` says why. */
+int lq_exchange_forwarded(const lq_exchange *x, lq_forwarded *out, lq_err *err);
 
 /* The handler waits: what it needs of the request is kept, its clock starts.
  * Returns -ENOMEM. */

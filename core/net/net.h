@@ -10,6 +10,7 @@
 #ifndef LQ_NET_H
 #define LQ_NET_H
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/list.h"
@@ -36,6 +37,8 @@ typedef struct lq_net_cfg {
     uint64_t body_timeout_ms;
     uint64_t write_timeout_ms;
     uint64_t request_timeout_ms;
+    /* The peers that are believed what they say of the client. */
+    lq_trust trust;
     /* Bytes, 0: no limit. */
     uint64_t header_limit;
     uint64_t body_limit;

@@ -46,6 +46,10 @@ static const lq_option_row rows[] = {
     {LQ_KIND_FLAG, SERVE, 0, "share-port", NULL,
      offsetof(lq_options, share_port), NULL, NULL,
      "lets several runtimes listen on the same port"},
+    {LQ_KIND_RANGE, SERVE, 0, "trust-proxy", "CIDR", 0, NULL, NULL,
+     "takes remote address, scheme and host from\n"
+     "Forwarded or X-Forwarded-* of these peers: an\n"
+     "address, 10.0.0.0/8 or the like, or unix; repeatable"},
     HEADING(SERVE, "Workers and the app"),
     {LQ_KIND_WORKERS, SERVE, 'j', "workers", "N|auto",
      offsetof(lq_options, workers), "auto", "1024",
@@ -153,6 +157,10 @@ void lq_option_put_expected(const lq_option_row *row, char *out, size_t cap)
         break;
     case LQ_KIND_SIZE:
         text = "a size such as 512, 64K or 10M, from 0 (no limit) to";
+        break;
+    case LQ_KIND_RANGE:
+        text = "an IP address, a range such as 10.0.0.0/8, or unix, "
+               "at most 64 times";
         break;
     case LQ_KIND_PAIR: text = "K=V, at most 256 times"; break;
     case LQ_KIND_LEVEL: text = "debug, info, warn or error"; break;

@@ -27,6 +27,7 @@ typedef enum lq_option_kind {
     LQ_KIND_PORT,
     LQ_KIND_FLAG,
     LQ_KIND_PAIR,
+    LQ_KIND_RANGE,
     LQ_KIND_SECONDS,
     LQ_KIND_SIZE,
     LQ_KIND_COUNT,

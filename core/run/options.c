@@ -68,6 +68,17 @@ static bool add_pair(lq_options *o, const char *text)
     return true;
 }
 
+static bool add_trusted(lq_options *o, const char *text)
+{
+    lq_range *next = &o->trusted[o->trusted_count];
+
+    if (o->trusted_count == LQ_TRUST_MAX ||
+        !lq_range_read(next, (lq_str){text, strlen(text)}))
+        return false;
+    o->trusted_count++;
+    return true;
+}
+
 static int add_listen(const parse *p, const char *url)
 {
     lq_options *o = p->o;
@@ -98,6 +109,7 @@ static bool set_value(parse *p, const lq_option_row *row, const char *text)
         return lq_option_read_count((lq_str){text, strlen(text)}, most, &port);
     case LQ_KIND_FLAG: *(bool *)at = true; return true;
     case LQ_KIND_PAIR: return add_pair(p->o, text);
+    case LQ_KIND_RANGE: return add_trusted(p->o, text);
     case LQ_KIND_SECONDS: return lq_option_read_seconds(text, most, at);
     case LQ_KIND_SIZE: return lq_option_read_size(text, most, at);
     case LQ_KIND_COUNT:
@@ -309,5 +321,5 @@ int lq_options_parse(lq_options *o, int argc, char **argv, lq_err *err)
 
 void lq_options_fini(lq_options *o)
 {
-    o->listen_count = o->pair_count = 0;
+    o->listen_count = o->pair_count = o->trusted_count = 0;
 }

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+#include "base/address.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -21,7 +22,7 @@ typedef enum lq_command {
     LQ_COMMAND_HELP,
 } lq_command;
 
-enum { LQ_LISTEN_MAX = 64, LQ_PAIRS_MAX = 256 };
+enum { LQ_LISTEN_MAX = 64, LQ_TRUST_MAX = 64, LQ_PAIRS_MAX = 256 };
 
 /* --option K=V. */
 typedef struct lq_pair {
@@ -40,6 +41,8 @@ typedef struct lq_options {
     char short_listen[300]; /* what -a and -p make */
     bool share_port;
     bool no_respawn;
+    lq_range trusted[LQ_TRUST_MAX]; /* proxies */
+    size_t trusted_count;
     lq_pair pairs[LQ_PAIRS_MAX]; /* in the order given */
     size_t pair_count;
     /* Seconds, 0: no limit, else at least 0.001. */

@@ -198,6 +198,7 @@ static int open_net(lq_worker *w)
         .body_timeout_ms = ms_of(o->body_timeout),
         .write_timeout_ms = ms_of(o->write_timeout),
         .request_timeout_ms = ms_of(o->request_timeout),
+        .trust = {o->trusted, o->trusted_count},
         .header_limit = o->header_limit,
         .body_limit = o->body_limit,
         .on_request = on_request,

@@ -109,6 +109,7 @@ static void push_options(lua_State *L, const lq_options *o)
     set_integer(L, "workers", (uint64_t)o->workers);
     lua_pushboolean(L, o->share_port);
     lua_setfield(L, -2, "share_port");
+    set_integer(L, "trusted", o->trusted_count);
     set_number(L, "drain_timeout", o->drain_timeout);
     set_number(L, "header_timeout", o->header_timeout);
     set_number(L, "idle_timeout", o->idle_timeout);

@@ -304,7 +304,7 @@ end
 
 --- Connects.
 ---@param options table { host ("127.0.0.1"), port } or { unix = path }; timeout (10),
----  receive_buffer (bytes, small to make a slow reader)
+---  receive_buffer (bytes, small to make a slow reader), from (an address of this machine)
 function client.connect(options)
   local sock, address = open(options)
   local timeout = options.timeout or 10
@@ -312,6 +312,7 @@ function client.connect(options)
   if options.receive_buffer then
     assert(sock:setoption("recv-buffer-size", options.receive_buffer))
   end
+  if options.from then assert(sock:bind(options.from, 0)) end
   sock:settimeout(timeout)
   local ok, err = sock:connect(address, options.port)
   if not ok then

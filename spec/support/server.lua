@@ -153,6 +153,7 @@ function methods:connect(options)
     port = options.port or self.port,
     timeout = options.timeout,
     receive_buffer = options.receive_buffer,
+    from = options.from,
   }
 end
 

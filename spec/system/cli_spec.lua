@@ -71,6 +71,7 @@ describe("luaqueduct serve", function()
       ["body-limit"] = { "10X", "-1", "1.5M", "M", "", "99999999999G", "10MB" },
       ["header-limit"] = { "x" },
       ["max-connections"] = { "-1", "x" },
+      ["trust-proxy"] = { "10.0.0.0/33", "localhost", "" },
       ["log-level"] = { "loud", "", "INFO" },
       option = { "novalue", "=value", "" },
     }

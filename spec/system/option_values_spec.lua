@@ -111,6 +111,35 @@ describe("options", function()
     end)
   end)
 
+  describe("--trust-proxy", function()
+    it("may be repeated, and takes addresses, ranges and unix", function()
+      assert.are.equal(0, serve().trusted)
+      assert.are.equal(4, serve("--trust-proxy", "10.0.0.0/8", "--trust-proxy=::1",
+        "--trust-proxy", "127.0.0.1", "--trust-proxy", "unix").trusted)
+    end)
+
+    it("may be given 64 times", function()
+      local argv = { "serve" }
+      for i = 1, 64 do argv[#argv + 1] = "--trust-proxy=10.0.0." .. i end
+
+      assert.are.equal(64, parse(table.unpack(argv)).trusted)
+      argv[#argv + 1] = "--trust-proxy=::1"
+      assert.matches("at most 64 times", refused(table.unpack(argv)), 1, true)
+    end)
+
+    it("refuses everything else", function()
+      local expected = "an IP address, a range such as 10.0.0.0/8, or unix, at most 64 times"
+
+      for _, bad in ipairs { "", "10.0.0.0/33", "::1/129", "10.0.0.0/", "10/8", "localhost", "*",
+        "10.0.0.1,10.0.0.2", "[::1]", "unix:/path", "http://10.0.0.1" } do
+        assert.are.equal("serve: --trust-proxy: expected " .. expected .. ", not '" .. bad .. "'",
+          refused("serve", "--trust-proxy", bad))
+      end
+      assert.are.equal("serve: --trust-proxy needs a value: expected " .. expected,
+        refused("serve", "--trust-proxy"))
+    end)
+  end)
+
   describe("--option", function()
     it("may be repeated, and splits at the first =", function()
       local o = serve("--option", "a=1", "--option=b=x=y", "--option", "c=", "--option", "a=2")

@@ -6,7 +6,7 @@ local run = require "spec.run"
 local parse, refused, serve = options.parse, options.refused, options.serve
 
 local LATER = {
-  "watch", "trust-proxy", "hub-queue",
+  "watch", "hub-queue",
   "log-format", "log-file", "log-rotate", "access-log",
 }
 
@@ -188,7 +188,8 @@ describe("help", function()
     local text = run.help "serve"
 
     for _, what in ipairs { "-j, --workers N|auto", "--listen URL", "-a, --address ADDR",
-      "-p, --port PORT", "--share-port", "--option K=V", "--header-limit SIZE", "--body-limit SIZE",
+      "-p, --port PORT", "--share-port", "--trust-proxy CIDR",
+      "--option K=V", "--header-limit SIZE", "--body-limit SIZE",
       "--max-connections N", "--log-level LEVEL", "-h, --help", "(auto)", "(127.0.0.1)", "(8888)",
       "(32K)", "(10M)", "(info)" } do
       assert.matches(what, text, 1, true)

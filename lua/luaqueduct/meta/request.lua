@@ -7,15 +7,16 @@
 ---@field context table for links to pass things on
 ---@field cookies table<string, string>
 ---@field headers table<string, string> any case; repeated ones are joined with ", "
----@field host? string the authority as it was sent
+---@field host? string the authority as it was sent, or as a trusted proxy tells it
 ---@field id string
 ---@field method string
 ---@field params table<string, string> what the pattern's variables have matched; "*" the rest
 ---@field path string as it was sent, without the query
 ---@field query table<string, string> the first value of each name
----@field remote_address? string
----@field remote_port? integer
----@field scheme string
+---@field remote_address string of the client, as far as trusted proxies tell it: an IP address,
+---  "unix:", or "unknown" or a name with "_" in front when the proxy does not tell more
+---@field remote_port? integer of the same
+---@field scheme string "http", or "https" when a trusted proxy says so
 ---@field target string
 ---@field version string "1.1" or "1.0"
 local Request = {}

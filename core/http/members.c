@@ -1,0 +1,62 @@
+/* members.c - see members.h. */
+#include "http/members.h"
+
+lq_members lq_members_of(const lq_request *r, lq_str name, bool has_quotes)
+{
+    return (lq_members){r, name, has_quotes, r->header_count, {NULL, 0}};
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+lq_str lq_members_trim(lq_str s)
+{
+    while (s.len && is_space(s.ptr[0])) s.ptr++, s.len--;
+    while (s.len && is_space(s.ptr[s.len - 1])) s.len--;
+    return s;
+}
+
+/* Whether the byte at `at` has an odd number of backslashes in front. */
+static bool is_escaped(lq_str s, size_t at)
+{
+    size_t i = at;
+
+    while (i > 0 && s.ptr[i - 1] == '\\') i--;
+    return (at - i) % 2 == 1;
+}
+
+/* Where the last member of a line begins. Strings in quotes are passed over
+ * from their end. */
+static size_t start_of_last(lq_str s, bool has_quotes)
+{
+    bool is_inside = false;
+    size_t i;
+
+    for (i = s.len; i > 0; i--) {
+        if (s.ptr[i - 1] == ',' && !is_inside) break;
+        if (s.ptr[i - 1] != '"' || !has_quotes) continue;
+        if (!is_inside || !is_escaped(s, i - 1)) is_inside = !is_inside;
+    }
+    return i;
+}
+
+bool lq_members_previous(lq_members *m, lq_str *out)
+{
+    size_t start;
+
+    for (;;) {
+        while (m->rest.len == 0) {
+            if (m->lines == 0) return false;
+            m->lines--;
+            if (lq_str_equal_nocase(lq_request_name(m->r, m->lines), m->name))
+                m->rest = lq_request_value(m->r, m->lines);
+        }
+        start = start_of_last(m->rest, m->has_quotes);
+        *out =
+            lq_members_trim((lq_str){m->rest.ptr + start, m->rest.len - start});
+        m->rest.len = start ? start - 1 : 0;
+        if (out->len) return true;
+    }
+}
