@@ -68,7 +68,7 @@ SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC
 C_TESTS := base timers wheel loop mailbox alloc
 LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c)
 # Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
-FUZZ_TARGETS := head body router url json pack
+FUZZ_TARGETS := head body forwarded router url json pack
 FUZZ_SRC := $(addprefix spec/fuzz/, http_oracle.c reading.c pattern_oracle.c \
     route_oracle.c json_oracle.c lua_state.c)
 FUZZ_PURE_SRC := $(BASE_SRC) $(HTTP_SRC) $(addprefix core/lua/, alloc.c json.c \

@@ -1,8 +1,7 @@
 /* request.c - see request.h. */
 #include "http/request.h"
 
-#include <arpa/inet.h>
-
+#include "base/address.h"
 #include "http/method.h"
 
 /* ---- bytes -------------------------------------------------------------- */
@@ -98,13 +97,9 @@ static bool is_future_address(lq_str s)
 
 static bool is_ipv6_address(lq_str s)
 {
-    char text[INET6_ADDRSTRLEN];
-    struct in6_addr address;
+    lq_address ignored;
 
-    if (s.len >= sizeof text) return false;
-    memcpy(text, s.ptr, s.len);
-    text[s.len] = '\0';
-    return inet_pton(AF_INET6, text, &address) == 1;
+    return s.len && memchr(s.ptr, ':', s.len) && lq_address_read(&ignored, s);
 }
 
 /* How many bytes of `s` are an address in brackets: RFC 3986, 3.2.2. */

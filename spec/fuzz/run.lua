@@ -16,6 +16,7 @@ local MEMORY_MIB = 2048
 local TARGETS = {
   head = { max_len = 2048, dict = "http" },
   body = { max_len = 1024, dict = "http" },
+  forwarded = { max_len = 512, dict = "forwarded" },
   router = { max_len = 1024, dict = "router" },
   url = { max_len = 256 },
   json = { max_len = 1024, dict = "json" },

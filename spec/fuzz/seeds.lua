@@ -157,6 +157,28 @@ seeds.pack = {
   "\11\0\1\0\x41a\0\0", ("\11\1\0"):rep(33) .. ("\0\0"):rep(33),
 }
 
+-- The first byte of a line is a field's name; see fuzz_forwarded.c.
+seeds.forwarded = {
+  "Ffor=192.0.2.60;proto=http;host=a.example", 'FFor="[2001:DB8:cafe::17]:4711"',
+  "Ffor=1.1.1.1, for=192.0.2.43;proto=https, for=10.0.0.1;host=b", "Ffor=_hidden;by=_SEVKISEK",
+  'Ffor="_gaz:_port" ; proto=wss;', "Ffor=unknown\nFfor=10.0.0.1,for=10.0.0.2",
+  "Ffor=10.0.0.1\nF,,",
+  [[Ffor="1\92.0.2.1";x="a,\",b\\";host="a\:80"]], 'Ffor="1.1.1.1, for="192.0.2.1"',
+  [[Ffor="\, for="192.0.2.1";x="\\"]], "Fproto=https\nHa", 'Fhost="[::1]:80",for="10.0.0.1:_x"',
+  "f1.1.1.1, 192.0.2.1, 10.0.0.1\nphttp, https, http\nhx, a", "f::1\nf[fd00::1]:80,10.0.0.1:8",
+  "funknown\npws\nHa\no8443", "h[::1]\no81",
+  "Ffor=192.0.2.1;proto=https;host=a\nf192.0.2.1\nphttps\nhA",
+  "F" .. ("for=10.0.0.1,"):rep(65),
+  -- Refused.
+  "Ffor=", "Ffor", "F=", "Ffor=[::1]", "Ffor=1.2.3.4:80", 'Ffor="1.2.3.4', 'Ffor="1"x',
+  "Ffor=1;for=1",
+  "Fproto=ftp", 'Fhost=""', 'Fhost="a b"', 'Ffor="[::ffff:1.2.3.4%a]"', 'Ffor="_:80"', "f1.2.3",
+  "pftp",
+  "ha/b", "Ha\no65536", "Ffor=1.1.1.1\nf1.1.1.2", 'Fx="\1"',
+  -- Found: a host that ends at a zero byte was one.
+  "h[::\0x]:\no1",
+}
+
 local function write(path, text)
   local file = assert(io.open(path, "wb"))
   assert(file:write(text))

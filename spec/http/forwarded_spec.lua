@@ -251,8 +251,9 @@ describe("lq_forwarded_read()", function()
         { "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Proto", scheme },
         "X-Forwarded-Proto has an unknown scheme" }
     end
-    for _, host in ipairs { "a/b", "a b", ":80", "a:b", "[::g]", "a@b", '"a"', ("a"):rep(300) } do
-      list[#list + 1] = { "is not believed: host " .. host:sub(1, 40),
+    for _, host in ipairs { "[::\0]", "[::\0x]:1", "a/b", "a b", ":80", "a:b", "[::g]", "a@b",
+      '"a"', ("a"):rep(300) } do
+      list[#list + 1] = { "is not believed: host " .. host:sub(1, 40):gsub("%c", "?"),
         { "X-Forwarded-Host",
           host, "X-Forwarded-For", "1.2.3.4" }, "X-Forwarded-Host is malformed" }
     end
