@@ -13,6 +13,7 @@
 #include "http/parse.h"
 #include "run/options.h"
 #include "run/paths.h"
+#include "run/guard.h"
 #include "run/supervisor.h"
 #include "base/version.h"
 
@@ -35,7 +36,7 @@ static int serve(const lq_options *options, const lq_paths *paths)
         return 1;
     }
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-    return lq_supervisor_run(options, paths, ready_fd);
+    return lq_guard_run(options, paths, ready_fd);
 }
 
 int main(int argc, char **argv)

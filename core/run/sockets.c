@@ -337,11 +337,21 @@ static int listen_on(const listener *l)
     return 0;
 }
 
+static bool is_listening(const lq_sockets *s)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+
+    getsockopt(s->listeners[0].fds[0], SOL_SOCKET, SO_ACCEPTCONN, &value, &len);
+    return value;
+}
+
 int lq_sockets_listen(lq_sockets *s, lq_err *err)
 {
     size_t i;
     int code = 0;
 
+    if (is_listening(s)) return 0; /* a runtime before this one has begun */
     for (i = 0; i < s->count; i++) {
         code = check_again(s, &s->listeners[i]);
         if (code < 0) return fail(err, &s->listeners[i], code);

@@ -25,7 +25,8 @@ typedef struct lq_sockets lq_sockets;
 int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
                     int workers, bool share_port, lq_err *err) LQ_MUST_CHECK;
 
-/* From now on connections are taken. Returns -errno: the caller closes. */
+/* From now on connections are taken, if they are not already. Returns -errno:
+ * the caller closes. */
 int lq_sockets_listen(lq_sockets *s, lq_err *err) LQ_MUST_CHECK;
 
 /* Connections are refused again; the descriptors stay open, for other threads

@@ -34,18 +34,17 @@ typedef enum state {
 } state;
 
 typedef struct supervisor {
+    const lq_supervisor_cfg *cfg;
     const lq_options *options;
-    const lq_paths *paths;
-    int ready_fd;
     lq_log log;
     lq_loop loop;
     lq_mailbox mailbox;
     uv_signal_t signals[SIGNALS];
-    size_t open_handles; /* signals, mailbox, relief: what closes at the end */
+    uv_poll_t guard;
+    size_t open_handles; /* of the four: what closes at the end */
     lq_timer start_deadline;
     lq_timer give_up;
     lq_timer pulse; /* relief looks round */
-    lq_sockets *sockets;
     lq_spread *spread;
     lq_relief *relief;
     lq_crew *crew; /* NULL: not yet */
@@ -67,6 +66,11 @@ static void on_part_closed(supervisor *s)
 }
 
 static void on_signal_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
+static void on_guard_closed(uv_handle_t *handle)
 {
     on_part_closed(handle->data);
 }
@@ -109,6 +113,7 @@ static void close_all(supervisor *s)
     stop_timers(s);
     for (i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&s->signals[i], on_signal_closed);
+    if (s->guard.data) uv_close((uv_handle_t *)&s->guard, on_guard_closed);
     lq_mailbox_close(&s->mailbox, on_mailbox_closed);
     if (s->relief) lq_relief_close(s->relief, on_relief_closed, s);
 }
@@ -129,7 +134,7 @@ static void stop(supervisor *s, int status, int order)
 /* Does not wait for anybody. */
 static void exit_now(supervisor *s)
 {
-    lq_sockets_close(s->sockets);
+    lq_sockets_close(s->cfg->sockets);
     _exit(1);
 }
 
@@ -173,6 +178,30 @@ static void on_signal(uv_signal_t *handle, int number)
                       number == SIGHUP ? "HUP" : "USR1");
 }
 
+/* Its end of the pipe has gone: there is nobody to start us again. */
+static void on_guard_gone(uv_poll_t *handle, int status, int events)
+{
+    supervisor *s = handle->data;
+
+    (void)status;
+    (void)events;
+    uv_poll_stop(handle);
+    lq_log_printf(&s->log, LQ_LOG_ERROR, "the guard has died: this is the end");
+    stop(s, 1, s->state == SERVING ? LQ_WORKER_DRAIN : LQ_WORKER_STOP);
+}
+
+static int watch_guard(supervisor *s)
+{
+    int err;
+
+    if (s->cfg->guard_fd < 0) return 0;
+    err = uv_poll_init(lq_loop_uv(&s->loop), &s->guard, s->cfg->guard_fd);
+    if (err < 0) return err;
+    s->guard.data = s;
+    s->open_handles++;
+    return uv_poll_start(&s->guard, UV_READABLE | UV_DISCONNECT, on_guard_gone);
+}
+
 static int open_signals(supervisor *s)
 {
     int i, err;
@@ -192,23 +221,38 @@ static int open_signals(supervisor *s)
  * ------------------------------------------------------------------------------
  */
 
-static void print_ready_line(supervisor *s)
+/* "http://127.0.0.1:8888, unix:/path" into `line`. */
+static void put_urls(const supervisor *s, lq_buf *line)
 {
-    size_t i, n = lq_sockets_count(s->sockets);
-    lq_buf line;
+    size_t i, n = lq_sockets_count(s->cfg->sockets);
+    const char *url;
 
-    lq_buf_init(&line);
     for (i = 0; i < n; i++) {
-        const char *url = lq_sockets_url(s->sockets, i);
-
-        if (lq_buf_append(&line, i ? ", " : "", i ? 2 : 0) < 0 ||
-            lq_buf_append(&line, url, strlen(url)) < 0)
-            break;
+        url = lq_sockets_url(s->cfg->sockets, i);
+        if (lq_buf_append(line, ", ", i ? 2 : 0) < 0 ||
+            lq_buf_append(line, url, strlen(url)) < 0)
+            return;
     }
-    dprintf(s->ready_fd, "luaqueduct: listening on %.*s (%d workers)\n",
-            (int)lq_buf_len(&line), lq_buf_len(&line) ? lq_buf_ptr(&line) : "",
-            s->options->workers);
-    lq_buf_fini(&line);
+}
+
+/* The line of a later runtime goes no further than to the guard: a record
+ * stands for it. */
+static void tell_ready(supervisor *s)
+{
+    lq_buf urls;
+    const char *text;
+    int len;
+
+    lq_buf_init(&urls);
+    put_urls(s, &urls);
+    len = (int)lq_buf_len(&urls);
+    text = len ? lq_buf_ptr(&urls) : "";
+    if (s->cfg->is_again)
+        lq_log_printf(&s->log, LQ_LOG_INFO, "listening again on %.*s", len,
+                      text);
+    dprintf(s->cfg->line_fd, "luaqueduct: listening on %.*s (%d workers)\n",
+            len, text, s->options->workers);
+    lq_buf_fini(&urls);
 }
 
 static void on_pulse(lq_timer *timer)
@@ -229,7 +273,7 @@ static void on_accepting(void *data)
     if (s->state != STARTING) return;
     s->state = SERVING;
     lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
-    print_ready_line(s);
+    tell_ready(s);
     on_pulse(&s->pulse);
 }
 
@@ -240,7 +284,7 @@ static void on_prepared(void *data)
     lq_err err;
 
     if (s->state != STARTING) return;
-    if (lq_sockets_listen(s->sockets, &err) < 0)
+    if (lq_sockets_listen(s->cfg->sockets, &err) < 0)
         fail(s, err.text);
     else
         lq_crew_open(s->crew);
@@ -256,7 +300,7 @@ static void on_quiet(void *data)
 {
     supervisor *s = data;
 
-    lq_sockets_shut(s->sockets);
+    lq_sockets_shut(s->cfg->sockets);
 }
 
 /* Nobody is left: asked for, or there is no respawning. */
@@ -300,8 +344,8 @@ static int make_crew(supervisor *s)
             {
                 .generation = 1,
                 .options = s->options,
-                .paths = s->paths,
-                .sockets = s->sockets,
+                .paths = s->cfg->paths,
+                .sockets = s->cfg->sockets,
                 .spread = s->spread,
                 .to_main = &s->mailbox,
                 .log_level = s->log.level,
@@ -320,7 +364,7 @@ static int make_crew(supervisor *s)
 
 static int open_relief(supervisor *s)
 {
-    int err = lq_relief_open(&s->relief, &s->loop, s->sockets, s->spread,
+    int err = lq_relief_open(&s->relief, &s->loop, s->cfg->sockets, s->spread,
                              lq_crew_roster(s->crew), s->options->workers);
 
     if (s->relief) s->open_handles++;
@@ -347,27 +391,23 @@ static _Noreturn void leave_lost(supervisor *s)
 {
     lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are stuck: not awaited",
                   lq_crew_lost(s->crew));
-    lq_sockets_close(s->sockets);
+    lq_sockets_close(s->cfg->sockets);
     _exit(s->status);
 }
 
 /* What must exist before the first worker. */
-static int open_parts(supervisor *s, lq_err *err)
+static int open_parts(supervisor *s)
 {
     const lq_options *o = s->options;
-    int code;
+    int err = lq_spread_new(&s->spread, o->workers, (int)o->max_connections);
 
-    code = lq_sockets_open(&s->sockets, o->listen, o->listen_count, o->workers,
-                           o->share_port, err);
-    if (code < 0) return code;
-    code = lq_spread_new(&s->spread, o->workers, (int)o->max_connections);
-    if (code == 0)
-        code =
-            lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
-    if (code == 0) s->open_handles++;
-    if (code == 0) code = open_signals(s);
-    if (code < 0) lq_err_set(err, code, "%s", uv_strerror(code));
-    return code;
+    if (err == 0)
+        err = lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
+    if (err == 0) s->open_handles++;
+    if (err == 0) err = open_signals(s);
+    if (err == 0) err = watch_guard(s);
+    if (err == 0) err = lq_watchdog_install();
+    return err;
 }
 
 static void free_parts(supervisor *s)
@@ -375,7 +415,6 @@ static void free_parts(supervisor *s)
     lq_crew_free(s->crew);
     lq_mailbox_fini(&s->mailbox);
     lq_spread_free(s->spread);
-    lq_sockets_close(s->sockets);
     lq_buf_fini(&s->context);
     if (lq_loop_close(&s->loop) < 0) {
         lq_log_printf(&s->log, LQ_LOG_ERROR, "something was left open");
@@ -385,37 +424,35 @@ static void free_parts(supervisor *s)
     }
 }
 
-static void init(supervisor *s, const lq_options *options,
-                 const lq_paths *paths)
+static void init(supervisor *s, const lq_supervisor_cfg *cfg)
 {
-    *s = (supervisor){.options = options,
-                      .paths = paths,
-                      .log = {"main", (lq_log_level)options->log_level}};
+    *s = (supervisor){
+        .cfg = cfg,
+        .options = cfg->options,
+        .log = {"main", (lq_log_level)cfg->options->log_level},
+    };
     lq_buf_init(&s->context);
     lq_timer_init(&s->start_deadline, on_start_deadline);
     lq_timer_init(&s->give_up, on_give_up);
     lq_timer_init(&s->pulse, on_pulse);
 }
 
-int lq_supervisor_run(const lq_options *options, const lq_paths *paths,
-                      int ready_fd)
+int lq_supervisor_run(const lq_supervisor_cfg *cfg)
 {
     supervisor s;
-    lq_err err = {0, "the loop could not be made"};
-    int code;
+    int err;
 
-    init(&s, options, paths);
-    s.ready_fd = ready_fd;
-    if (lq_loop_open(&s.loop) < 0 || open_parts(&s, &err) < 0) {
-        fprintf(stderr, "luaqueduct: %s\n", err.text);
-        lq_sockets_close(s.sockets);
+    init(&s, cfg);
+    err = lq_loop_open(&s.loop);
+    if (err == 0) err = open_parts(&s);
+    if (err < 0) {
+        fprintf(stderr, "luaqueduct: %s\n", uv_strerror(err));
         return 1;
     }
-    if (lq_watchdog_install() < 0)
-        lq_log_printf(&s.log, LQ_LOG_WARN, "there is no watchdog");
-    code = lq_initialize(options, paths, &s.log, "initialize", &s.context);
-    if (code < 0)
-        stop(&s, code == -EINTR ? 0 : 1, LQ_WORKER_STOP);
+    err = lq_initialize(cfg->options, cfg->paths, &s.log, "initialize",
+                        &s.context);
+    if (err < 0)
+        stop(&s, err == -EINTR ? 0 : 1, LQ_WORKER_STOP);
     else if (start_workers(&s) < 0)
         fail(&s, "a worker could not be started");
     lq_loop_run(&s.loop);

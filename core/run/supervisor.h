@@ -1,6 +1,7 @@
-/* supervisor.h - the main thread: start, ready line, signals, stop.
+/* supervisor.h - the main thread of the runtime: start, ready line, signals,
+ * stop.
  *
- * Owns:    the sockets, the workers, the packed context, the main loop.
+ * Owns:    the workers, the packed context, the main loop.
  * Thread:  main thread.
  * Life:    lq_supervisor_run does it all and returns the exit status.
  * Knows:   everything below.
@@ -10,12 +11,21 @@
 
 #include "run/options.h"
 #include "run/paths.h"
+#include "run/sockets.h"
 
-/* Serves until it is told to stop. `ready_fd`: where the ready line goes;
- * paths: where `require` looks, borrowed. Returns the exit status:
- * 0 a graceful stop, 1 the app could not start or a second signal came. */
-int lq_supervisor_run(const lq_options *options, const lq_paths *paths,
-                      int ready_fd);
+typedef struct lq_supervisor_cfg {
+    const lq_options *options;
+    const lq_paths *paths;
+    lq_sockets *sockets; /* bound; borrowed */
+    int line_fd;         /* gets the ready line when all accept */
+    int guard_fd;        /* ends when the guard dies; -1: there is none */
+    bool is_again;       /* the guard has started one before */
+} lq_supervisor_cfg;
+
+/* Serves until it is told to stop. Returns the exit status: 0 a graceful stop,
+ * 1 the app could not start or a second signal came. Does not return when a
+ * thread is stuck. */
+int lq_supervisor_run(const lq_supervisor_cfg *cfg);
 
 /* `luaqueduct routes`: prints the routing table. Returns the exit status. */
 int lq_supervisor_routes(const lq_options *options, const lq_paths *paths);

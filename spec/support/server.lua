@@ -66,8 +66,10 @@ end
 --- Ends the process for good and takes its folder away.
 local function clean_up(self)
   if not self.status then
+    local runtime = self:runtime()
     proc.kill(self.pid, SIGNALS.KILL)
     self.status = proc.wait(self.pid, 5)
+    if runtime ~= self.pid then proc.kill(runtime, SIGNALS.KILL) end
   end
   if self.folder then
     self.log_text = command.read_file(self.log_path)
@@ -169,9 +171,19 @@ for _, method in ipairs { "get", "post", "put", "patch", "delete", "options", "h
   end
 end
 
-function methods:rss() return proc.rss(self.pid) end
-function methods:fds() return proc.fds(self.pid) end
-function methods:threads() return proc.threads(self.pid) end
+--- The process in which the workers run: the guard's child, if there is a guard.
+function methods:runtime()
+  local path = ("/proc/%d/task/%d/children"):format(self.pid, self.pid)
+  local file = io.open(path)
+  local child = file and file:read "n"
+
+  if file then file:close() end
+  return child or self.pid
+end
+
+function methods:rss() return proc.rss(self:runtime()) end
+function methods:fds() return proc.fds(self:runtime()) end
+function methods:threads() return proc.threads(self:runtime()) end
 
 -- Left by an error: the spec fails already, the status would hide why.
 -- Left in peace without stop(): the status is checked here.

@@ -55,10 +55,10 @@ for _, workers in ipairs { 1, 4 } do
           waiting[i]:send(client.format("GET", "/"))
         end
 
-        local begun, used = proc.now(), cpu(app.pid)
+        local begun, used = proc.now(), cpu(app:runtime())
         assert.is_false(waiting[1]:is_closed(1))
         assert.are.equal("", waiting[1].buffer)
-        local share = (cpu(app.pid) - used) / (proc.now() - begun)
+        local share = (cpu(app:runtime()) - used) / (proc.now() - begun)
         assert.is_true(share <= load.limit(0.05, 0.2), share)
 
         -- Who is in is served, and what is logged is written.
