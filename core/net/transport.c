@@ -3,12 +3,40 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* In a process with threads the C library's recv and send are points of
+ * cancellation: locked instructions around each, some 20 ns, of the 600 that a
+ * small request has. No thread of ours is cancelled. Sanitizers see
+ * only the library's functions. */
+#if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(LQ_DEBUG)
+static ssize_t receive(int fd, void *bytes, size_t len)
+{
+    return syscall(SYS_recvfrom, fd, bytes, len, 0, NULL, NULL);
+}
+
+static ssize_t transmit(int fd, const void *bytes, size_t len)
+{
+    return syscall(SYS_sendto, fd, bytes, len, MSG_NOSIGNAL, NULL, 0);
+}
+#else
+static ssize_t receive(int fd, void *bytes, size_t len)
+{
+    return recv(fd, bytes, len, 0);
+}
+
+static ssize_t transmit(int fd, const void *bytes, size_t len)
+{
+    return send(fd, bytes, len, MSG_NOSIGNAL);
+}
+#endif
 
 static ssize_t plain_read(int fd, void *bytes, size_t len)
 {
     ssize_t n;
 
-    do n = recv(fd, bytes, len, 0);
+    do n = receive(fd, bytes, len);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
@@ -17,7 +45,7 @@ static ssize_t plain_write(int fd, const void *bytes, size_t len)
 {
     ssize_t n;
 
-    do n = send(fd, bytes, len, MSG_NOSIGNAL);
+    do n = transmit(fd, bytes, len);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
