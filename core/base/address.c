@@ -94,11 +94,8 @@ bool lq_range_read(lq_range *out, lq_str text)
     if (!lq_address_read(&a, base)) return false;
     if (slash) rest = (lq_str){slash + 1, text.len - base.len - 1};
     bits = slash ? read_bits(rest, is_v6 ? 128 : 32) : bits_of(&a);
-    if (slash && is_v6 && a.kind == LQ_ADDRESS_V4) {
-        /* Of ::ffff:10.0.0.1/x what counts is behind the first 96 bits; with
-         * less than them it is no range of IPv4. */
-        bits = bits < 96 ? -1 : bits - 96;
-    }
+    /* Of ::ffff:10.0.0.0/104 the first 96 bits say that it is IPv4. */
+    if (slash && is_v6 && a.kind == LQ_ADDRESS_V4) bits -= 96;
     if (bits < 0) return false;
     *out = (lq_range){a, (uint8_t)bits};
     return true;

@@ -18,17 +18,9 @@ lq_str lq_members_trim(lq_str s)
     return s;
 }
 
-/* Whether the byte at `at` has an odd number of backslashes in front. */
-static bool is_escaped(lq_str s, size_t at)
-{
-    size_t i = at;
-
-    while (i > 0 && s.ptr[i - 1] == '\\') i--;
-    return (at - i) % 2 == 1;
-}
-
 /* Where the last member of a line begins. Strings in quotes are passed over
- * from their end. */
+ * from their end: a quote within has a backslash in front, the one that opens
+ * an equals sign. */
 static size_t start_of_last(lq_str s, bool has_quotes)
 {
     bool is_inside = false;
@@ -37,7 +29,8 @@ static size_t start_of_last(lq_str s, bool has_quotes)
     for (i = s.len; i > 0; i--) {
         if (s.ptr[i - 1] == ',' && !is_inside) break;
         if (s.ptr[i - 1] != '"' || !has_quotes) continue;
-        if (!is_inside || !is_escaped(s, i - 1)) is_inside = !is_inside;
+        if (is_inside && i > 1 && s.ptr[i - 2] == '\\') continue;
+        is_inside = !is_inside;
     }
     return i;
 }
