@@ -70,7 +70,7 @@ LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c
 # Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
 FUZZ_TARGETS := head body forwarded router url json pack
 FUZZ_SRC := $(addprefix spec/fuzz/, http_oracle.c reading.c pattern_oracle.c \
-    route_oracle.c json_oracle.c lua_state.c)
+    route_oracle.c json_oracle.c lua_state.c pack_oracle.c)
 FUZZ_PURE_SRC := $(BASE_SRC) $(HTTP_SRC) $(addprefix core/lua/, alloc.c json.c \
     json_decode.c keypath.c pack.c)
 

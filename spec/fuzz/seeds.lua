@@ -18,6 +18,7 @@ seeds.head = {
   lines("GET / HTTP/1.1", "Host: a", ""),
   lines("GET /a/b?c=d&e HTTP/1.0", ""),
   lines("", "", "HEAD /%20?? HTTP/1.1", "hOST:\t[::1]:80 \t", "X:", "Y: a\tb \xff", ""),
+  lines("", "", "", "", "GET / HTTP/1.1", "Host: a", ""),
   lines("OPTIONS * HTTP/1.1", "Host: a:8080", "Connection: close, keep-alive", ""),
   lines("GET HTTP://user.example:80?q HTTP/1.1", "Host: b", ""),
   lines("GET https://[v7.a:b]/ HTTP/1.1", "Host: %41b", ""),
@@ -30,6 +31,7 @@ seeds.head = {
   head("Content-Length: 5", "Expect: 100-continue") .. "abc",
   head "Transfer-Encoding: Chunked" .. "3;a=b\r\nabc\r\n0\r\nT: u\r\n\r\n" .. head(),
   -- Refused.
+  lines("", "", "", "", "", "GET / HTTP/1.1", "Host: a", ""),
   lines("BREW /pot HTTP/1.1", "Host: a", ""),
   lines("CONNECT a:80 HTTP/1.1", "Host: a", ""),
   lines("DESCRIBE / RTSP/1.0", "Host: a", ""),
@@ -121,6 +123,13 @@ seeds.router = {
   rows("0/:a(%%$)", "0/:a($$*%$)", "?0/$$"), -- the first was accepted
 }
 
+for class in ("adlsuwxpcgADLSUWXPCG"):gmatch "." do
+  local bytes = "?0/a\n?0/F\n?0/g\n?0/Z\n?0/0\n?0/9\n?0/_\n?0/%09\n?0/%20\n?0/%7f\n?0/%e9"
+
+  table.insert(seeds.router, rows(("0/:a(%%%s)"):format(class), bytes))
+  table.insert(seeds.router, rows(("0/:a([^%%%s])"):format(class), bytes))
+end
+
 seeds.url = {
   "a=b&c=d", "&&a&=&b=&=c&a=b=c&", "a+b=%2B%20+", "%41%6a%6A", "%", "%4", "%4g", "%%41", "~-._ /?#",
   "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}", "\xed\x9f\xbf\xee\x80\x80",
@@ -138,7 +147,8 @@ seeds.json = {
   -- Refused.
   "", " ", "nul", "tru", "[1,]", "[,1]", "[1 2]", '{"a"}', '{"a":}', "{a:1}", '{"a":1,}', "01",
   "1.", ".5", "+1", "1e", "1e309", "-", "0x1", "NaN", "'a'", '"a', '"\n"', '"\\x"', '"\\u12"',
-  '"\\ud834"', '"\\udd1e"', '"\\ud834\\u0041"', '"\xff"', '"\xc0\x80"', '"\xed\xa0\x80"',
+  '"\\ud834"', '"\\udd1e"', '"\\udd1e\\udd1e"', '"\\ud834\\u0041"', '"\xff"', '"\xc0\x80"',
+  '"\xed\xa0\x80"',
   "\xef\xbb\xbf1", "1 2",
   "[1]]", "\v1", "1\f", "1\0", "/**/1", "[1}",
 }
@@ -148,6 +158,7 @@ seeds.pack = {
   "\0", "\1", "\2", "\3", "\x80", "\xff", "\5\x80", "\6\0\x80", "\7\0\0\0\x80",
   "\8\0\0\0\0\0\0\0\x80", "\4\0\0\0\0\0\0\xf0\x3f", "\4\0\0\0\0\0\0\xf8\x7f", "\x40", "\x43abc",
   "\9\x40" .. ("x"):rep(64), "\10\0\1\0\0" .. ("x"):rep(256),
+  "\11\0\0" .. ("\11\255\255\0\0"):rep(90) .. "\0\0", -- asks for more than there is
   "\11\0\0\0\0", "\11\3\0\x80\x81\x82\0\0", "\11\0\1\0\x41a\x41b\0",
   "\11\1\1\11\0\0\0\0\0\x41a\11\1\0\2\0\0\0", "\11\0\2\0\2\x80\4\0\0\0\0\0\0\xe0\x3f\x81\0",
   "\11\255\255\0\0", ("\11\1\0"):rep(32) .. ("\0\0"):rep(32),
