@@ -47,6 +47,11 @@ static inline void lq_running_pop(lq_running *r)
     atomic_store_explicit(&r->count, n - 1, memory_order_relaxed);
 }
 
+static inline bool lq_running_is_empty(const lq_running *r)
+{
+    return atomic_load_explicit(&r->count, memory_order_relaxed) == 0;
+}
+
 static inline bool lq_running_is_interrupted(const lq_running *r)
 {
     return atomic_load_explicit(&r->is_interrupted, memory_order_relaxed);

@@ -138,7 +138,7 @@ static int finish_wrap(lua_State *L, lua_State *co, int n)
 {
     if (n >= 0) return n;
     if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD &&
-        lua_resetthread(co) != LUA_OK)
+        lq_task_reset(lq_vm_of(L), co) != LUA_OK)
         lua_xmove(co, L, 1);
     if (lua_type(L, -1) == LUA_TSTRING) {
         luaL_where(L, 1);
@@ -187,18 +187,34 @@ static int coroutine_wrap(lua_State *L)
 /* ---- close
  * ---------------------------------------------------------------------- */
 
+/* Has a frame: it runs, or has resumed who does. */
+static bool is_active(lua_State *L, lua_State *co)
+{
+    lua_Debug ar;
+
+    return co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar));
+}
+
 /* coroutine.close(co) -> true | false, err
- * Upvalue 1 is the stock function. */
+ * Upvalue 1 is the stock function, for what it refuses. */
 static int coroutine_close(lua_State *L)
 {
     lua_State *co = check_coroutine(L);
+    int status;
 
     if (lq_task_is_waiting(co))
         luaL_error(L, "cannot close a coroutine that waits");
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
+    if (is_active(L, co)) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_insert(L, 1);
+        lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+        return lua_gettop(L);
+    }
+    status = lq_task_reset(lq_vm_of(L), co);
+    lua_pushboolean(L, status == LUA_OK);
+    if (status == LUA_OK) return 1;
+    lua_xmove(co, L, 1);
+    return 2;
 }
 
 static const luaL_Reg functions[] = {

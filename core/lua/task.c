@@ -200,13 +200,34 @@ static bool is_new_error(lua_State *L, lua_State *co)
     return !is_same;
 }
 
+/* lua_resetthread with the watchdog's eyes on the `<close>` variables. */
+int lq_task_reset(lq_vm *vm, lua_State *co)
+{
+    int status;
+
+    lq_running_push(&vm->running, co);
+    if (LQ_UNLIKELY(lq_running_is_interrupted(&vm->running)))
+        lq_interrupt_join(co);
+    status = lua_resetthread(co);
+    lq_running_pop(&vm->running);
+    return status;
+}
+
+/* The interruption is over when nothing runs any more. */
+static void settle_interrupt(lq_vm *vm)
+{
+    if (LQ_UNLIKELY(lq_running_is_interrupted(&vm->running)) &&
+        lq_running_is_empty(&vm->running))
+        lq_interrupt_end(&vm->running, vm->L);
+}
+
 /* Closes the coroutines from the innermost out. On top of vm->L stands the
  * error that ended the task, or nil; errors in `<close>` variables are
  * logged. */
 static void close_coroutines(lq_task *t, lua_State *co)
 {
     if (has_mark(co, &pass_mark)) close_coroutines(t, lua_tothread(co, 1));
-    if (lua_resetthread(co) != LUA_OK && is_new_error(t->vm->L, co))
+    if (lq_task_reset(t->vm, co) != LUA_OK && is_new_error(t->vm->L, co))
         lq_task_log_error(t->vm, co, "error while a task was closed");
     lua_settop(co, 0);
 }
@@ -237,9 +258,13 @@ static void unwind(lq_task *t, bool has_failed)
     } else {
         lua_pushnil(vm->L);
     }
+    lq_loop_beat(vm->cfg.loop);
+    lq_running_push(&vm->running, vm->L);
     vm->unwinding++;
     close_coroutines(t, t->co);
     vm->unwinding--;
+    lq_running_pop(&vm->running);
+    settle_interrupt(vm);
     lua_pop(vm->L, 1);
     vm->current = outer;
     t->is_spent = true;
@@ -311,8 +336,7 @@ static bool resume(lq_task *t, int args)
     }
     lq_running_pop(&vm->running);
     lq_running_pop(&vm->running);
-    if (LQ_UNLIKELY(lq_running_is_interrupted(&vm->running)) && !outer)
-        lq_interrupt_end(&vm->running, vm->L);
+    settle_interrupt(vm);
     if (LQ_UNLIKELY(vm->is_short) && !outer) lq_vm_relieve(vm);
     return is_waiting;
 }

@@ -89,6 +89,9 @@ lq_task *lq_task_check(lua_State *L);
 /* Raises when L cannot wait here; says why. Call before anything is begun. */
 lq_task *lq_task_check_wait(lua_State *L);
 
+/* lua_resetthread, under the watchdog. */
+int lq_task_reset(lq_vm *vm, lua_State *co);
+
 /* Waits: `return lq_task_wait(L, t, on_cancel, wait, k);`. k runs after the
  * wake-up with the stack as it is now. timeout_ms 0: no limit. */
 int lq_task_wait(lua_State *L, lq_task *t, void (*on_cancel)(lq_task *),

@@ -374,6 +374,16 @@ static void start_waiting(lq_conn *c)
     if (x && x->state == LQ_EXCHANGE_HEAD && x->has_head) lq_exchange_start(x);
 }
 
+/* A handler has the only request, the connection's last: what is behind it is
+ * nothing, unless the handler detaches. */
+static bool may_detach(const lq_conn *c)
+{
+    const lq_exchange *x = first_exchange(c);
+
+    return c->exchange_count == 1 && x->request_done &&
+           x->state == LQ_EXCHANGE_RUNNING;
+}
+
 /* Parses what it can of the bytes; returns how many are left. */
 static size_t parse(lq_conn *c, const char *at, size_t len)
 {
@@ -390,7 +400,7 @@ static size_t parse(lq_conn *c, const char *at, size_t len)
         if (!parse_step(c, c->parsing, &at, &len)) break;
     }
     if (c->state == LQ_CONN_HTTP) start_waiting(c);
-    if (c->state == LQ_CONN_DETACHED) return len;
+    if (c->state == LQ_CONN_DETACHED || may_detach(c)) return len;
     return c->is_refused && !c->parsing ? 0 : len;
 }
 

@@ -519,6 +519,9 @@ int lq_exchange_detach(lq_exchange *x, lq_conn **out)
     c->parsing = NULL;
     lq_exchange_part(x);
     x->is_detached = true;
+    /* Its time is the handler's own from now on. */
+    if (x->has_clock) lq_timer_stop(lq_loop_timers(x->net->loop), &x->clock);
+    x->timeout_ms = 0;
     c->state = LQ_CONN_DETACHED;
     *out = c;
     return 0;

@@ -5,7 +5,11 @@
 
 #include "base/mem.h"
 
-enum { FIRST_DELAY_MS = 100, LONGEST_DELAY_MS = 10000 };
+enum {
+    FIRST_DELAY_MS = 100,
+    LONGEST_DELAY_MS = 10000,
+    LATE_MS = 1000, /* for a successor that was told to stop */
+};
 
 typedef enum stage {
     STARTING, /* until all are prepared */
@@ -24,6 +28,7 @@ typedef struct place {
     lq_timer due;        /* the successor starts, or must be prepared */
     lq_worker *current;  /* in the roster */
     lq_worker *next;     /* prepares */
+    bool is_late;        /* ... for too long */
 } place;
 
 struct lq_crew {
@@ -46,6 +51,7 @@ struct lq_crew {
 typedef struct member {
     lq_list link;
     lq_worker *worker;
+    place *place;
     lq_pulse pulse;
     bool is_draining;
     bool is_watched; /* it accepts, or has accepted */
@@ -103,7 +109,9 @@ static int start_worker(place *p)
     }
     lq_list_push_back(&crew->members, &m->link);
     crew->alive++;
+    m->place = p;
     p->next = m->worker;
+    p->is_late = false;
     p->started_ms = now_ms(crew);
     return crew->stage == SERVING ? start_deadline(p) : 0;
 }
@@ -135,23 +143,6 @@ static void replace(place *p)
                       "there is no memory to start worker %d again", p->id);
 }
 
-static void on_due(lq_timer *timer)
-{
-    place *p = LQ_CONTAINER_OF(timer, place, due);
-
-    if (p->next) {
-        lq_log_printf(p->crew->cfg.log, LQ_LOG_ERROR,
-                      "worker %d has not prepared within --start-timeout",
-                      p->id);
-        (void)!lq_worker_tell(p->next, LQ_WORKER_STOP);
-        return;
-    }
-    p->restarts++;
-    if (start_worker(p) < 0) replace(p);
-}
-
-/* ---- reports ------------------------------------------------------------ */
-
 static member *find(lq_crew *crew, const lq_worker *w)
 {
     lq_list *link = crew->members.next;
@@ -159,6 +150,61 @@ static member *find(lq_crew *crew, const lq_worker *w)
     while (LQ_CONTAINER_OF(link, member, link)->worker != w) link = link->next;
     return LQ_CONTAINER_OF(link, member, link);
 }
+
+/* Its thread does not come back: others go on as if it had ended. */
+static void abandon(member *m)
+{
+    place *p = m->place;
+    lq_crew *crew = p->crew;
+    bool had_place = p->current == m->worker;
+
+    m->is_lost = true;
+    crew->alive--;
+    crew->lost++;
+    if (had_place) {
+        p->current = NULL;
+        lq_roster_set(crew->roster, p->id - 1, NULL);
+    }
+    lq_worker_give_up(m->worker);
+    if (p->next == m->worker) {
+        p->next = NULL;
+        replace(p);
+    } else if (had_place && !m->is_draining) {
+        replace(p);
+    }
+}
+
+/* The successor is not prepared in time: it is told to stop, and given up when
+ * it does not hear. */
+static void on_late(place *p)
+{
+    lq_crew *crew = p->crew;
+    uint64_t at_ms = lq_loop_now(crew->cfg.loop) + LATE_MS;
+
+    if (p->is_late) {
+        abandon(find(crew, p->next));
+        return;
+    }
+    p->is_late = true;
+    lq_log_printf(crew->cfg.log, LQ_LOG_ERROR,
+                  "worker %d has not prepared within --start-timeout", p->id);
+    (void)!lq_worker_tell(p->next, LQ_WORKER_STOP);
+    (void)!lq_timer_start(lq_loop_timers(crew->cfg.loop), &p->due, at_ms);
+}
+
+static void on_due(lq_timer *timer)
+{
+    place *p = LQ_CONTAINER_OF(timer, place, due);
+
+    if (p->next) {
+        on_late(p);
+        return;
+    }
+    p->restarts++;
+    if (start_worker(p) < 0) replace(p);
+}
+
+/* ---- reports ------------------------------------------------------------ */
 
 static void take_place(place *p, lq_worker *w)
 {
@@ -172,7 +218,7 @@ static void on_prepared(lq_crew *crew, const lq_worker_report *r)
 {
     place *p = place_of(crew, r);
 
-    if (crew->stage == ENDING) return;
+    if (crew->stage == ENDING || p->next != r->worker || p->is_late) return;
     take_place(p, r->worker);
     if (crew->stage == SERVING)
         (void)!lq_worker_tell(r->worker, LQ_WORKER_ACCEPT);
@@ -295,24 +341,12 @@ void lq_crew_report(lq_crew *crew, const lq_worker_report *r)
 
 static void give_up(lq_crew *crew, member *m)
 {
-    int i = 0;
-    place *p;
-
-    while (crew->places[i].current != m->worker && i < crew->count - 1) i++;
-    p = &crew->places[i];
-    lq_log_printf(crew->cfg.log, LQ_LOG_ERROR,
-                  "worker %d is stuck in a C function: it is given up, and its "
-                  "clients are cut",
-                  p->id);
-    m->is_lost = true;
-    crew->alive--;
-    crew->lost++;
-    if (p->current == m->worker) {
-        p->current = NULL;
-        lq_roster_set(crew->roster, p->id - 1, NULL);
-        if (!m->is_draining) replace(p);
-    }
-    lq_worker_give_up(m->worker);
+    lq_log_printf(
+        crew->cfg.log, LQ_LOG_ERROR,
+        "worker %d is stuck (in a C function, a finalizer or a hook): "
+        "it is given up, and its clients are cut",
+        m->place->id);
+    abandon(m);
 }
 
 void lq_crew_watch(lq_crew *crew)
@@ -327,8 +361,6 @@ void lq_crew_watch(lq_crew *crew)
         if (m->is_watched && !m->is_lost && lq_worker_watch(m->worker, now))
             give_up(crew, m);
     }
-    if (crew->stage != ENDING || crew->has_ended) return;
-    check_quiet(crew);
     check_ended(crew);
 }
 

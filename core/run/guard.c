@@ -19,6 +19,8 @@
 #include "run/sockets.h"
 #include "run/supervisor.h"
 
+enum { SLACK_MS = 4000 }; /* for a runtime that keeps its times by itself */
+
 typedef struct guard {
     const lq_options *options;
     const lq_paths *paths;
@@ -33,7 +35,9 @@ typedef struct guard {
     uint64_t ready_ms;
     uint64_t deaths[LQ_GUARD_DEATHS]; /* when, the newest last */
     int death_count;
-    bool is_stopping;
+    int stop_signals;
+    uint64_t deadline_ms; /* of the start or the stop; 0: none */
+    bool is_late;         /* the deadline is over: the runtime was killed */
 } guard;
 
 static uint64_t now_ms(void)
@@ -48,6 +52,13 @@ static void close_fd(int *fd)
 {
     if (*fd >= 0) close(*fd);
     *fd = -1;
+}
+
+/* The runtime keeps these times itself, unless its main thread hangs. */
+static void set_deadline(guard *g, double seconds)
+{
+    g->deadline_ms =
+        seconds > 0 ? now_ms() + (uint64_t)(seconds * 1000) + SLACK_MS : 0;
 }
 
 /* ---- the runtime -------------------------------------------------------- */
@@ -92,6 +103,8 @@ static int start_runtime(guard *g)
     if (g->runtime == 0) be_runtime(g, alive[0], ready[1]);
     close(alive[0]);
     close(ready[1]);
+    /* `initialize` has that time, then all workers have it. */
+    set_deadline(g, 2 * g->options->start_timeout);
     return g->runtime < 0 ? -errno : 0;
 }
 
@@ -104,6 +117,7 @@ static void on_ready(guard *g)
 
     close_fd(&g->ready_fd);
     if (len <= 0) return;
+    if (g->stop_signals == 0) g->deadline_ms = 0;
     g->ready_ms = now_ms();
     if (g->line_fd >= 0) (void)!write(g->line_fd, line, (size_t)len);
     close_fd(&g->line_fd);
@@ -141,7 +155,7 @@ static void describe(int status, char *out, size_t cap)
 /* A stop that was asked for, or a start that failed with a message. */
 static bool is_orderly(const guard *g, int status)
 {
-    if (g->is_stopping) return true;
+    if (g->stop_signals > 0 || g->is_late) return true;
     if (!WIFEXITED(status)) return false;
     return WEXITSTATUS(status) == 0 || !g->ready_ms;
 }
@@ -155,6 +169,7 @@ static int on_death(guard *g, int status)
 
     close_fd(&g->alive_fd);
     if (g->ready_fd >= 0) on_ready(g);
+    if (g->is_late) return g->stop_signals == 1 ? 0 : 1;
     if (is_orderly(g, status))
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
     describe(status, what, sizeof what);
@@ -183,6 +198,25 @@ static int on_child(guard *g)
     return on_death(g, status);
 }
 
+static void set_stop_deadline(guard *g)
+{
+    if (++g->stop_signals > 1 || !g->ready_ms)
+        set_deadline(g, 0.001);
+    else
+        set_deadline(g, g->options->drain_timeout);
+}
+
+static void on_deadline(guard *g)
+{
+    g->deadline_ms = 0;
+    g->is_late = true;
+    if (g->stop_signals == 0)
+        fprintf(stderr,
+                "luaqueduct: the app could not start: it has not loaded "
+                "within --start-timeout\n");
+    kill(g->runtime, SIGKILL);
+}
+
 static int on_signal(guard *g)
 {
     struct signalfd_siginfo info;
@@ -190,7 +224,7 @@ static int on_signal(guard *g)
     if (read(g->signal_fd, &info, sizeof info) != sizeof info) return -1;
     if (info.ssi_signo == SIGCHLD) return on_child(g);
     if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-        g->is_stopping = true;
+        set_stop_deadline(g);
     kill(g->runtime, (int)info.ssi_signo);
     return -1;
 }
@@ -210,6 +244,17 @@ static int open_signals(guard *g)
     return g->signal_fd < 0 ? -errno : 0;
 }
 
+/* For poll: ms, -1 without a deadline. */
+static int time_left(const guard *g)
+{
+    uint64_t now = now_ms();
+
+    if (!g->deadline_ms) return -1;
+    if (now >= g->deadline_ms) return 0;
+    return g->deadline_ms - now > INT_MAX ? INT_MAX
+                                          : (int)(g->deadline_ms - now);
+}
+
 static int watch(guard *g)
 {
     struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};
@@ -218,7 +263,8 @@ static int watch(guard *g)
     while (status < 0) {
         fds[0].fd = g->signal_fd;
         fds[1].fd = g->ready_fd; /* -1 is passed over */
-        if (poll(fds, 2, -1) < 0) continue;
+        if (poll(fds, 2, time_left(g)) < 0) continue;
+        if (g->deadline_ms && now_ms() >= g->deadline_ms) on_deadline(g);
         if (fds[1].revents) on_ready(g);
         if (fds[0].revents) status = on_signal(g);
     }

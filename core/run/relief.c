@@ -33,6 +33,8 @@ static void on_accept(lq_listener *l, int fd,
     lq_relief *r = p->relief;
     int to = lq_spread_choose(r->spread, -1);
 
+    /* All have become busy since the last look: one of them has it now. */
+    if (to < 0) to = lq_spread_choose_any(r->spread);
     if (to >= 0 && lq_roster_hand(r->roster, to, fd, peer) == 0) return;
     if (to >= 0) lq_spread_leave(r->spread, to);
     close(fd);
@@ -48,6 +50,13 @@ static bool is_anyone_fresh(const lq_relief *r)
             !lq_spread_is_full(r->spread, i))
             return true;
     return false;
+}
+
+static bool can_accept(const lq_listener *l)
+{
+    const post *p = l->data;
+
+    return is_anyone_fresh(p->relief);
 }
 
 /* Without anyone to hand to, connections wait in the kernel's queue. */
@@ -81,6 +90,7 @@ static int open_post(lq_relief *r, lq_loop *loop, int fd, int worker)
         close(p->fd);
         return err;
     }
+    p->listener.can_accept = can_accept;
     r->post_count++;
     r->open_count++;
     return 0;

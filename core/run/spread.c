@@ -78,15 +78,16 @@ bool lq_spread_is_full(const lq_spread *s, int i)
     return s->max > 0 && lq_spread_count(s, i) >= s->max;
 }
 
-/* The least loaded that can take one; -1: none. */
-static int least_loaded(const lq_spread *s)
+/* The least loaded that can take one, and is fresh; -1: none. */
+static int least_loaded(const lq_spread *s, bool may_be_busy)
 {
     int i, count, best = -1, least = INT_MAX;
 
     for (i = 0; i < s->workers; i++) {
         count = lq_spread_count(s, i);
         if (count >= least || lq_spread_is_full(s, i)) continue;
-        if (!lq_spread_is_fresh(s, i)) continue;
+        if (!atomic_load(&s->slots[i].pulse)) continue;
+        if (!may_be_busy && !lq_spread_is_fresh(s, i)) continue;
         best = i;
         least = count;
     }
@@ -108,13 +109,26 @@ static bool is_even(int mine, int least)
 
 int lq_spread_choose(lq_spread *s, int self)
 {
-    int best = least_loaded(s);
+    int best = least_loaded(s, false);
 
     if (can_take(s, self) && (best < 0 || is_even(lq_spread_count(s, self),
                                                   lq_spread_count(s, best))))
         best = self;
     if (best >= 0) atomic_fetch_add(&s->slots[best].count, 1);
     return best;
+}
+
+int lq_spread_choose_any(lq_spread *s)
+{
+    int best = least_loaded(s, true);
+
+    if (best >= 0) atomic_fetch_add(&s->slots[best].count, 1);
+    return best;
+}
+
+void lq_spread_count_in(lq_spread *s, int i)
+{
+    atomic_fetch_add(&s->slots[i].count, 1);
 }
 
 void lq_spread_leave(lq_spread *s, int i)

@@ -39,6 +39,13 @@ LQ_ANY_THREAD bool lq_spread_is_fresh(const lq_spread *s, int i);
  * and `self` is -1, full or gone. */
 LQ_ANY_THREAD int lq_spread_choose(lq_spread *s, int self);
 
+/* The same when it must go to somebody: also to one that is busy. -1: all are
+ * full or gone. */
+LQ_ANY_THREAD int lq_spread_choose_any(lq_spread *s);
+
+/* Worker i has one that nobody has chosen it for. */
+LQ_ANY_THREAD void lq_spread_count_in(lq_spread *s, int i);
+
 /* A connection of worker i is over, or never came to be. */
 LQ_ANY_THREAD void lq_spread_leave(lq_spread *s, int i);
 

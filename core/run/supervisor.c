@@ -24,7 +24,7 @@
 
 enum {
     SIGNALS = 5,
-    GIVE_UP_MS = 1000, /* for workers that do not end after a failed start */
+    GIVE_UP_MS = 1000, /* for workers that have nothing to wait for */
 };
 
 typedef enum state {
@@ -118,19 +118,6 @@ static void close_all(supervisor *s)
     if (s->relief) lq_relief_close(s->relief, on_relief_closed, s);
 }
 
-/* Ends everything; `status` counts when nothing worse has been said. */
-static void stop(supervisor *s, int status, int order)
-{
-    if (status > s->status) s->status = status;
-    if (s->state == STOPPING) return;
-    s->state = STOPPING;
-    lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
-    if (s->crew)
-        lq_crew_end(s->crew, order);
-    else
-        close_all(s);
-}
-
 /* Does not wait for anybody. */
 static void exit_now(supervisor *s)
 {
@@ -138,21 +125,50 @@ static void exit_now(supervisor *s)
     _exit(1);
 }
 
+/* Some thread does not end: it is not awaited. */
 static void on_give_up(lq_timer *timer)
 {
-    exit_now(LQ_CONTAINER_OF(timer, supervisor, give_up));
+    supervisor *s = LQ_CONTAINER_OF(timer, supervisor, give_up);
+
+    lq_log_printf(&s->log, LQ_LOG_WARN, "a thread is stuck: not awaited");
+    lq_sockets_close(s->cfg->sockets);
+    _exit(s->status);
+}
+
+/* What a stop takes at most: the drain, App:close(), and a little. 0: for
+ * ever. */
+static uint64_t stop_limit_ms(const supervisor *s, int order)
+{
+    double drain = s->options->drain_timeout;
+
+    if (order == LQ_WORKER_STOP) return GIVE_UP_MS;
+    return drain > 0 ? (uint64_t)(drain * 1000) + 2 * GIVE_UP_MS : 0;
+}
+
+/* Ends everything; `status` counts when nothing worse has been said. */
+static void stop(supervisor *s, int status, int order)
+{
+    uint64_t limit_ms = stop_limit_ms(s, order);
+
+    if (status > s->status) s->status = status;
+    if (s->state == STOPPING) return;
+    s->state = STOPPING;
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
+    if (!s->crew) {
+        close_all(s);
+        return;
+    }
+    if (limit_ms && lq_timer_start(lq_loop_timers(&s->loop), &s->give_up,
+                                   lq_loop_update(&s->loop) + limit_ms) < 0)
+        exit_now(s);
+    lq_crew_end(s->crew, order);
 }
 
 /* The app could not start: one message, and nobody serves. */
 static void fail(supervisor *s, const char *text)
 {
-    uint64_t at_ms = lq_loop_update(&s->loop) + GIVE_UP_MS;
-
     if (s->state != STOPPING)
         fprintf(stderr, "luaqueduct: the app could not start: %s\n", text);
-    if (s->crew &&
-        lq_timer_start(lq_loop_timers(&s->loop), &s->give_up, at_ms) < 0)
-        exit_now(s);
     stop(s, 1, LQ_WORKER_STOP);
 }
 

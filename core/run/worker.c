@@ -107,6 +107,21 @@ static void open_here(lq_worker *w, int fd, const struct sockaddr_storage *peer)
     }
 }
 
+/* Nobody else takes it: better late, or as the last of a worker that goes, than
+ * not at all. */
+static void serve_anyway(lq_worker *w, int fd,
+                         const struct sockaddr_storage *peer)
+{
+    bool can = w->state == WORKER_ACCEPTING || w->state == WORKER_DRAINING;
+
+    if (can && !lq_spread_is_full(w->cfg.spread, index_of(w))) {
+        lq_spread_count_in(w->cfg.spread, index_of(w));
+        open_here(w, fd, peer);
+    } else {
+        close(fd);
+    }
+}
+
 /* The index by which the worker chooses: its own while it takes connections
  * itself. */
 static int chooser(const lq_worker *w)
@@ -131,7 +146,7 @@ static void hand_on(lq_worker *w, int to, int fd,
         to = lq_spread_choose(w->cfg.spread, chooser(w));
     }
     if (to >= 0) lq_spread_leave(w->cfg.spread, to);
-    close(fd);
+    serve_anyway(w, fd, peer);
 }
 
 static bool can_accept(const lq_listener *l)

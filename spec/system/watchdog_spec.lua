@@ -8,6 +8,7 @@ local wait = require "spec.support.wait"
 
 local APP = [[
 local aq = require "luaqueduct"
+local App = aq.channel()
 local router = aq.router()
 
 local function spin() while true do BODY end end
@@ -61,7 +62,19 @@ router:get("/spawn", function()
   aq.spawn(spin)
   return "spawned"
 end)
-return router
+router:get("/left", function()
+  local x <close> = setmetatable({}, { __close = spin })
+  aq.sleep(60)
+end)
+router:get("/stop", function()
+  aq.instance:stop()
+  return "stopping"
+end)
+function App:prepare()
+  if self.options.context.hang and aq.instance.restarts == 1 then spin() end
+end
+function App:entry_point() return router end
+return App
 ]]
 
 -- The thread sanitizer keeps a signal back until the thread calls the C library.
@@ -75,6 +88,14 @@ local function start(workers, ...)
     workers = workers,
     args = { "--busy-timeout", tostring(LIMIT), ... },
   }
+end
+
+--- Whether the runtime has used a tick of its processor since the start.
+local function wait_for_cpu(app)
+  local file = assert(io.open(("/proc/%d/stat"):format(app:runtime())))
+  local text = file:read "a"
+  file:close()
+  return tonumber(text:match "%) %a" and text:match("%) " .. ("%S+ "):rep(11) .. "(%d+)")) > 5
 end
 
 local LOOPS = {
@@ -134,7 +155,7 @@ describe("Lua code that does not wait", function()
     app:get "/loop"
 
     app:wait_log "GET /loop: "
-    app:wait_log "app.lua:4: interrupted: it ran for 0.3 s without waiting (--busy-timeout)"
+    app:wait_log "app.lua:5: interrupted: it ran for 0.3 s without waiting (--busy-timeout)"
     app:stop { status = 0 }
   end)
 
@@ -182,7 +203,7 @@ describe("a worker that is stuck in a C function", function()
 
     assert.is_nil((conn:read_response()))
     assert.is_true(proc.now() - began < 3.1 * LIMIT + 0.2, ("%g s"):format(proc.now() - began))
-    app:wait_log "is stuck in a C function"
+    app:wait_log " is stuck (in a C function"
     wait.till(function() return app:get("/").body:match " 1$" end)
     app:stop { status = 0 }
     assert.is_truthy(app:log():find("1 threads are stuck", 1, true))
@@ -197,5 +218,69 @@ describe("a worker that is stuck in a C function", function()
     assert.is_nil((conn:read_response()))
     assert.are.equal("1 1", app:get("/").body)
     app:stop { status = 0 }
+  end)
+end)
+
+describe("a thread that hangs", function()
+  it("in a <close> of a cancelled task is interrupted, too", function()
+    local app <close> = start(1)
+    local conn = app:connect()
+
+    conn:send(client.format("GET", "/left"))
+    wait.till(function() return app:get("/").body end)
+    conn:reset()
+
+    app:wait_log "interrupted: it ran"
+    assert.are.equal("1 0", app:get("/").body)
+    app:stop { status = 0 }
+  end)
+
+  it("while its successor prepares is given up", function()
+    local app <close> = start(1, "--start-timeout", "0.5", "--option", "hang=1")
+
+    app:get "/stop"
+
+    app:wait_log "has not prepared within --start-timeout"
+    wait.till(function() return app:get("/").body == "1 2" end)
+    app:stop { status = 0 }
+  end)
+
+  it("does not hold up a stop beyond its deadline", function()
+    local app <close> = server.start {
+      source = APP,
+      args = { "--busy-timeout", "0", "--drain-timeout", "0.5" },
+    }
+    local conn = app:connect()
+    conn:send(client.format("GET", "/c"))
+    wait.till(function() return wait_for_cpu(app) end)
+    local began = proc.now()
+
+    app:stop { status = 0 }
+
+    assert.is_true(proc.now() - began < 4, ("%g s"):format(proc.now() - began))
+    conn:close()
+  end)
+
+  it("in initialize ends the start, and obeys TERM", function()
+    local source = [[
+      local App = require("luaqueduct").channel()
+      function App.initialize() while true do end end
+      function App:entry_point() return function() return "" end end
+      return App
+    ]]
+    local result = server.fail { source = source, args = { "--start-timeout", "0.5" } }
+
+    assert.are.equal(1, result.status)
+    assert.is_truthy(result.stderr:find("has not loaded within --start-timeout", 1, true))
+  end)
+
+  it("ends the runtime when nobody is left and there is no respawning", function()
+    local app <close> = start(1, "--no-respawn")
+    local conn = app:connect()
+
+    conn:send(client.format("GET", "/c"))
+
+    app:wait_exit(5)
+    app:stop { status = 1 }
   end)
 end)
