@@ -167,6 +167,15 @@ describe("core #once", function()
     assert.are.equal("", says(difference(listed, find("spec/c", "-name", "*.c"))))
   end)
 
+  it("has every C file of the fuzz targets in the Makefile", function()
+    local listed = make.list "FUZZ_SRC"
+    for _, name in ipairs(make.list "FUZZ_TARGETS") do
+      listed[#listed + 1] = ("spec/fuzz/fuzz_%s.c"):format(name)
+    end
+
+    assert.are.equal("", says(difference(listed, find("spec/fuzz", "-name", "*.c"))))
+  end)
+
   -- The objects of the debug build: link-time optimisation hides symbols.
   -- llhttp is left out, as its generated tables are not ours.
   it("has no mutable statics", function()
