@@ -201,11 +201,22 @@ static void leave_exchanges(lq_conn *c)
         lq_exchange_leave(LQ_CONTAINER_OF(link, lq_exchange, link));
 }
 
+/* Whether a close in order could be taken for the end of an answer: one that
+ * has not been sent, or a stream that lasts as long as the connection. */
+static bool is_cut_short(const lq_conn *c)
+{
+    const lq_exchange *x = first_exchange(c);
+
+    return lq_conn_unsent(c) > 0 ||
+           (x && x->state == LQ_EXCHANGE_STREAMING && !x->is_chunked);
+}
+
 static void close_now(lq_conn *c, int err)
 {
     bool is_held = c->state == LQ_CONN_DETACHED && c->holder;
 
     if (c->state == LQ_CONN_CLOSING) return;
+    if (is_cut_short(c)) c->transport->reset(c->fd);
     c->state = LQ_CONN_CLOSING;
     c->error = err;
     lq_wheel_remove(lq_loop_wheel(c->net->loop), &c->deadline);
@@ -589,18 +600,32 @@ void lq_conn_on_deadline(lq_wheel_entry *entry)
 /* ---- exchanges
  * --------------------------------------------------------------- */
 
+/* The connection ends behind x, the first exchange. A stream in chunks that
+ * is not whole needs no more than that to be known as such. */
+static void end_behind(lq_conn *c, lq_exchange *x)
+{
+    bool is_cut = x->is_broken && !x->is_chunked;
+
+    x->conn = NULL;
+    lq_list_remove(&x->link);
+    c->exchange_count--;
+    if (c->parsing == x) c->parsing = NULL;
+    lq_exchange_recycle(x);
+    if (is_cut) {
+        c->transport->reset(c->fd);
+        lq_conn_cut(c);
+    } else {
+        lq_conn_end(c);
+    }
+}
+
 void lq_conn_advance(lq_conn *c)
 {
     lq_exchange *x;
 
     while ((x = first_exchange(c)) && x->state == LQ_EXCHANGE_ANSWERED) {
         if (x->close) {
-            x->conn = NULL;
-            lq_list_remove(&x->link);
-            c->exchange_count--;
-            if (c->parsing == x) c->parsing = NULL;
-            lq_exchange_recycle(x);
-            lq_conn_end(c);
+            end_behind(c, x);
             return;
         }
         if (!x->request_done) return;

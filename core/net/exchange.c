@@ -48,7 +48,7 @@ static void reset(lq_exchange *x)
     x->body_error = 0;
     x->has_head = x->request_done = x->wants_whole = false;
     x->sent_continue = x->discards = false;
-    x->close = x->is_chunked = x->waits_drain = false;
+    x->close = x->is_chunked = x->is_broken = x->waits_drain = false;
     x->handler = x->shell = NULL;
     x->is_writing = x->has_failed = x->lost_body = x->is_detached = false;
     x->handler_done = true;
@@ -236,14 +236,9 @@ void lq_exchange_end(lq_exchange *x)
 
 void lq_exchange_abandon(lq_exchange *x)
 {
-    lq_conn *c = x->conn;
-
-    x->handler_done = true;
-    x->state = LQ_EXCHANGE_ANSWERED;
-    if (c)
-        lq_conn_cut(c);
-    else
-        lq_exchange_recycle(x);
+    x->close = x->is_broken = true;
+    if (x->conn && x->request_done) lq_conn_refuse(x->conn);
+    lq_exchange_end(x);
 }
 
 void lq_exchange_refuse(lq_exchange *x, int status)

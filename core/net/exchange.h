@@ -58,6 +58,7 @@ struct lq_exchange {
     lq_buf out; /* while earlier ones are unanswered */
     bool close; /* the connection ends behind this answer */
     bool is_chunked;
+    bool is_broken; /* it will not be whole */
     bool waits_drain;
 
     /* The handler. */
@@ -119,8 +120,9 @@ bool lq_exchange_is_full(const lq_exchange *x);
 /* The answer is complete, the handler has ended; x is not used afterwards. */
 void lq_exchange_end(lq_exchange *x);
 
-/* The handler has ended without a whole answer: the connection is cut. x is
- * not used afterwards. */
+/* The handler has ended without a whole answer: the connection ends behind
+ * what there is of it, in a way that is no end of an answer. x is not used
+ * afterwards. */
 void lq_exchange_abandon(lq_exchange *x);
 
 /* The other end of the connection, also when it is gone; lent until the

@@ -55,8 +55,16 @@ static void plain_finish(int fd)
     shutdown(fd, SHUT_WR);
 }
 
+static void plain_reset(int fd)
+{
+    static const struct linger none = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 const lq_transport lq_transport_plain = {
     .read = plain_read,
     .write = plain_write,
     .finish = plain_finish,
+    .reset = plain_reset,
 };

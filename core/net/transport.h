@@ -21,6 +21,8 @@ typedef struct lq_transport {
     ssize_t (*write)(int fd, const void *bytes, size_t len);
     /* Ends our direction; what was written goes out first. */
     void (*finish)(int fd);
+    /* The close that follows is no end in order: the peer can tell. */
+    void (*reset)(int fd);
 } lq_transport;
 
 /* A bare socket, TCP or unix. */
