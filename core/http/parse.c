@@ -291,6 +291,12 @@ static int judge_target(lq_parser *p, size_t error_at)
     return fail(p, 414, "The target is too long");
 }
 
+/* HTTP/0.9: the line has ended without a version. */
+static bool is_simple(const llhttp_t *http)
+{
+    return http->http_major == 0 && http->http_minor == 9;
+}
+
 /* `len` bytes of the head have been read, and it goes on or is refused. */
 static int stay_in_head(lq_parser *p, llhttp_errno_t code, size_t len)
 {
@@ -304,6 +310,8 @@ static int stay_in_head(lq_parser *p, llhttp_errno_t code, size_t len)
     }
     if (p->stage == METHOD)
         event = judge_method(p, len, is_limit);
+    else if (is_simple(llhttp_of(p)))
+        event = fail(p, 505, "The version is not 1.0 or 1.1");
     else if (code == HPE_OK)
         event = wait_for_more(p, len, is_limit);
     else
@@ -323,7 +331,8 @@ static int feed_head(lq_parser *p, const char *data, size_t len, size_t *used)
     p->feed = data;
     if (n == 0) return LQ_PARSE_MORE;
     if (p->stage == HEAD) code = llhttp_execute(http, data, n);
-    if (LQ_UNLIKELY(code != HPE_PAUSED)) return stay_in_head(p, code, n);
+    if (LQ_UNLIKELY(code != HPE_PAUSED || is_simple(http)))
+        return stay_in_head(p, code, n);
     *used = (size_t)(http->error_pos - data);
     return finish_head(p, *used);
 }

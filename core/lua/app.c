@@ -80,6 +80,12 @@ static void on_step_done(lq_task *t, int status, int results)
     if (app->on_done) app->on_done(app, ok);
 }
 
+void lq_app_cancel(lq_app *app)
+{
+    app->on_done = NULL;
+    if (app->step) lq_task_cancel(app->step);
+}
+
 void lq_app_run(lq_app *app, const char *step, lq_str arg, lq_str arg2,
                 void (*on_done)(lq_app *app, bool ok))
 {
@@ -92,10 +98,12 @@ void lq_app_run(lq_app *app, const char *step, lq_str arg, lq_str arg2,
         return;
     }
     app->step = t;
+    lq_vm_open_reserve(app->vm);
     lua_rawgeti(t->co, LUA_REGISTRYINDEX, app->module_ref);
     lua_getfield(t->co, -1, step);
     lua_remove(t->co, -2);
     lua_pushlstring(t->co, arg.ptr ? arg.ptr : "", arg.len);
     lua_pushlstring(t->co, arg2.ptr ? arg2.ptr : "", arg2.len);
+    lq_vm_shut_reserve(app->vm);
     lq_task_ready(t, 2);
 }

@@ -31,6 +31,10 @@ struct lq_app {
 int lq_app_init(lq_app *app, lq_vm *vm) LQ_MUST_CHECK;
 void lq_app_fini(lq_app *app);
 
+/* The step under way, if any, ends where it waits; its on_done is not called.
+ */
+void lq_app_cancel(lq_app *app);
+
 /* Begins a step: "initialize" (arg: script, arg2: packed options) -> text;
  * "start" (script, packed context) -> router; "ready", "close", "routes" ->
  * text. on_done comes once, out of the loop or before this returns. */

@@ -18,6 +18,7 @@
 #include "lua/libs.h"
 #include "lua/reply.h"
 #include "lua/request.h"
+#include "lua/stream.h"
 #include "lua/task.h"
 #include "net/conn.h"
 
@@ -198,6 +199,21 @@ static int run_failure(lua_State *L)
     return after_fail(L, LUA_OK, 0);
 }
 
+/* Every task that waits to write more of the answer. */
+static void wake_writers(lq_exchange *x)
+{
+    lq_task *handler = x->handler, *t;
+    lq_list *live, *link, *next;
+
+    if (!handler) return;
+    live = &handler->vm->live;
+    for (link = live->next; link != live; link = next) {
+        next = link->next;
+        t = LQ_CONTAINER_OF(link, lq_task, link);
+        if (t->wait == &x->waits_drain) lq_task_wake(t, 0);
+    }
+}
+
 /* ---- the end of a request's task
  * ------------------------------------------------ */
 
@@ -298,6 +314,16 @@ static bool start_failure(lq_dispatch *d, lq_exchange *x, lua_State *co)
     return true;
 }
 
+/* A handler that fails after req:detach() leaves nobody to close the
+ * connection. What it wrote goes out. */
+static void end_detached(lq_exchange *x)
+{
+    lq_conn *c = x->detached;
+
+    lq_exchange_end(x);
+    if (c) lq_stream_close(c);
+}
+
 /* After a memory error and an interruption C answers alone. */
 static void on_error(lq_dispatch *d, lq_exchange *x, lua_State *co)
 {
@@ -308,7 +334,7 @@ static void on_error(lq_dispatch *d, lq_exchange *x, lua_State *co)
     is_over = d->vm->is_short || lq_running_is_interrupted(&d->vm->running);
     if (x->is_detached) {
         lq_shut_request(x);
-        lq_exchange_end(x);
+        end_detached(x);
         return;
     }
     if (x->state == LQ_EXCHANGE_STREAMING) {
@@ -325,7 +351,9 @@ static void on_error(lq_dispatch *d, lq_exchange *x, lua_State *co)
 static void on_cancelled(lq_exchange *x)
 {
     lq_shut_request(x);
-    if (!x->conn || x->is_detached)
+    if (x->is_detached)
+        end_detached(x);
+    else if (!x->conn)
         lq_exchange_end(x);
     else if (x->state == LQ_EXCHANGE_STREAMING)
         lq_exchange_abandon(x);
@@ -340,6 +368,7 @@ static void on_done(lq_task *t, int status, int results)
     lq_exchange *x = t->owner;
 
     (void)results;
+    if (LQ_UNLIKELY(x->waits_drain)) wake_writers(x);
     x->handler = NULL;
     if (LQ_LIKELY(status == LUA_OK)) {
         lq_shut_request(x);
@@ -385,14 +414,13 @@ void lq_dispatch_body(lq_exchange *x)
 
 void lq_dispatch_drain(lq_exchange *x)
 {
-    lq_task *t = waiting_task(x);
-
-    if (t) lq_task_wake(t, 0);
+    wake_writers(x);
 }
 
 void lq_dispatch_cancel(lq_exchange *x, bool timed_out)
 {
     (void)timed_out;
+    if (LQ_UNLIKELY(x->waits_drain)) wake_writers(x);
     if (x->handler) lq_task_cancel(x->handler);
 }
 

@@ -5,7 +5,10 @@
 
 #include "lua/vm.h"
 
-enum { AGAIN_AFTER = 1000 }; /* instructions */
+enum {
+    AGAIN_AFTER = 1000, /* instructions */
+    PATIENT_ERRORS = 8,
+};
 
 /* A coroutine may keep the hook beyond its task: it takes it off then. */
 static void on_instruction(lua_State *L, lua_Debug *ar)
@@ -20,8 +23,11 @@ static void on_instruction(lua_State *L, lua_Debug *ar)
     }
     /* Time to clean up after the first error. After the second one none: it may
      * have hit what a loop around pcall calls again and again, and the third
-     * must hit the loop. And so on, a pcall further out each time. */
-    again_after = r->errors++ % 2 ? 1 : AGAIN_AFTER;
+     * must hit the loop. After some of them no instruction passes any more, or
+     * loops within loops would go on for ever. */
+    again_after =
+        r->errors % 2 || r->errors >= PATIENT_ERRORS ? 1 : AGAIN_AFTER;
+    r->errors++;
     lua_sethook(L, on_instruction, LUA_MASKCOUNT, again_after);
     luaL_where(L, 0);
     lua_pushfstring(L,

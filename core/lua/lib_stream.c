@@ -144,7 +144,6 @@ static int try_read(lua_State *L, shell *s)
     if (!s->c) return lq_push_failure(L, s->error, NULL);
     if (s->c->has_eof) return lq_push_failure(L, LQ_EEOF, NULL);
     t = lq_task_check_wait(L);
-    if (s->reader) return luaL_error(L, "another task reads this stream");
     s->reader = t;
     s->c->reads_stream = true;
     lq_conn_update(s->c);
@@ -197,6 +196,7 @@ static int m_read(lua_State *L)
     if (!lua_isnil(L, 3))
         luaL_argcheck(L, luaL_checknumber(L, 3) >= 0, 3,
                       "the timeout must not be negative");
+    if (s->reader) return luaL_error(L, "another task reads this stream");
     s->has_timeout = false;
     return try_read(L, s);
 }
@@ -244,19 +244,25 @@ static int m_write(lua_State *L)
  * ----------------------------------------------------------------------------
  */
 
-/* stream:close(): what was written goes out first. */
-static int m_close(lua_State *L)
+void lq_stream_close(lq_conn *c)
 {
-    shell *s = check_stream(L);
-    lq_conn *c = s->c;
+    shell *s = c->holder;
 
-    if (!c) return 0;
+    if (!s) return;
     s->c = NULL;
     s->error = LQ_ECLOSED;
     c->holder = NULL;
     wake(s->reader);
     wake(s->writer);
     lq_conn_end(c);
+}
+
+/* stream:close() */
+static int m_close(lua_State *L)
+{
+    shell *s = check_stream(L);
+
+    if (s->c) lq_stream_close(s->c);
     return 0;
 }
 

@@ -90,7 +90,10 @@ static int task_spawn(lua_State *L)
 
     luaL_checktype(L, 1, LUA_TFUNCTION);
     t = lq_task_new(lq_vm_of(L), NULL, NULL);
-    if (!t) return luaL_error(L, "not enough memory");
+    if (!t) {
+        lq_vm_run_short(lq_vm_of(L));
+        return luaL_error(L, "not enough memory");
+    }
     if (!lua_checkstack(t->co, args + 1)) {
         lq_task_drop(t);
         return luaL_error(L, "too many arguments");

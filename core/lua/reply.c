@@ -203,19 +203,16 @@ static void put_whole(lua_State *L, lq_exchange *x, int res, const char *type,
 /* ---- streams
  * --------------------------------------------------------------------- */
 
+/* Behind a wait the client may have left, or the answer be over. */
 static int write_k(lua_State *L, int status, lua_KContext ctx)
 {
+    const lq_exchange *x = lq_check_request(L, lua_upvalueindex(1));
+
     (void)status;
     (void)ctx;
+    if (!x->conn) return lq_push_failure(L, LQ_ECLOSED, NULL);
     lua_pushboolean(L, 1);
     return 1;
-}
-
-static void on_write_cancel(lq_task *t)
-{
-    lq_exchange *x = t->owner;
-
-    x->waits_drain = false;
 }
 
 static void put_chunk(lua_State *L, lq_exchange *x, lq_str chunk)
@@ -237,26 +234,21 @@ static void put_stream_head(lua_State *L, lq_exchange *x, int res)
     lq_exchange_stream(x, opts.minor > 0);
 }
 
-/* Waits until the client has taken what stands in front. */
+/* Waits until the client has taken what stands in front. Any task may write,
+ * so that several may wait; lq_dispatch_drain finds them by this address. */
 static int wait_for_drain(lua_State *L, lq_exchange *x, lua_KFunction k)
 {
     lq_task *t = lq_task_check_wait(L);
 
     x->waits_drain = true;
-    return lq_task_wait(L, t, on_write_cancel, x, k);
-}
-
-/* Whether the task may and must wait before the next byte. */
-static bool is_full(lua_State *L, const lq_exchange *x)
-{
-    return lq_exchange_is_full(x) && lq_task_check(L)->owner == x;
+    return lq_task_wait(L, t, NULL, &x->waits_drain, k);
 }
 
 static int write_chunk(lua_State *L, lq_exchange *x)
 {
     put_chunk(L, x, string_at(L, 1));
-    return is_full(L, x) ? wait_for_drain(L, x, write_k)
-                         : write_k(L, LUA_OK, 0);
+    return lq_exchange_is_full(x) ? wait_for_drain(L, x, write_k)
+                                  : write_k(L, LUA_OK, 0);
 }
 
 static int write_chunk_k(lua_State *L, int status, lua_KContext ctx)
@@ -282,7 +274,7 @@ static int stream_write(lua_State *L)
     if (len == 0) return write_k(L, LUA_OK, 0);
     if (x->state == LQ_EXCHANGE_RUNNING)
         put_stream_head(L, x, lua_upvalueindex(2));
-    if (is_full(L, x)) return wait_for_drain(L, x, write_chunk_k);
+    if (lq_exchange_is_full(x)) return wait_for_drain(L, x, write_chunk_k);
     return write_chunk(L, x);
 }
 

@@ -277,7 +277,9 @@ static void cancel_now(lq_task *t)
     t->on_cancel = NULL;
     lq_timer_stop(lq_loop_timers(t->vm->cfg.loop), &t->timer);
     if (on_cancel) on_cancel(t);
+    lq_vm_open_reserve(t->vm);
     unwind(t, false);
+    lq_vm_shut_reserve(t->vm);
     finish(t, LUA_YIELD, 0);
 }
 
@@ -285,6 +287,7 @@ static void fail(lq_task *t, int status)
 {
     void (*on_done)(lq_task *, int, int) = t->on_done;
 
+    lq_vm_open_reserve(t->vm);
     if (status == LUA_ERRMEM) lq_vm_run_short(t->vm);
     /* First the report, for which the stack must stand, then the end. */
     if (on_done)
@@ -299,6 +302,7 @@ static void fail(lq_task *t, int status)
 /* A yield that is not ours: the task has no one to yield to. */
 static void fail_foreign_yield(lq_task *t, int results)
 {
+    lq_vm_open_reserve(t->vm);
     lua_pop(t->co, results);
     lua_pushliteral(t->co, "coroutine.yield outside a coroutine of one's own: "
                            "nobody would resume it");
@@ -338,6 +342,7 @@ static bool resume(lq_task *t, int args)
     lq_running_pop(&vm->running);
     settle_interrupt(vm);
     if (LQ_UNLIKELY(vm->is_short) && !outer) lq_vm_relieve(vm);
+    if (LQ_UNLIKELY(status != LUA_OK && !is_waiting)) lq_vm_shut_reserve(vm);
     return is_waiting;
 }
 

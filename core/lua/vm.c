@@ -160,9 +160,19 @@ void lq_vm_settle(lq_vm *vm)
     lua_gc(vm->L, LUA_GCGEN, 0, 0);
 }
 
-void lq_vm_run_short(lq_vm *vm)
+void lq_vm_open_reserve(lq_vm *vm)
 {
     vm->alloc.reserve = MEMORY_RESERVE;
+}
+
+void lq_vm_shut_reserve(lq_vm *vm)
+{
+    if (!vm->is_short) vm->alloc.reserve = 0;
+}
+
+void lq_vm_run_short(lq_vm *vm)
+{
+    lq_vm_open_reserve(vm);
     vm->is_short = true;
 }
 

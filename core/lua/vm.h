@@ -75,6 +75,11 @@ void lq_vm_stop(lua_State *L, const char *what);
 /* After loading: the generational collector. */
 void lq_vm_settle(lq_vm *vm);
 
+/* What C does for a task that fails or is cancelled, outside any protected
+ * call, may go beyond the limit: a refusal there would be a panic. */
+void lq_vm_open_reserve(lq_vm *vm);
+void lq_vm_shut_reserve(lq_vm *vm);
+
 /* A task has run out of memory: a reserve beyond the limit is open, for its
  * report and its `<close>` variables, until relieve. */
 void lq_vm_run_short(lq_vm *vm);

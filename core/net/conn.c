@@ -226,6 +226,7 @@ static void close_now(lq_conn *c, int err)
     uv_poll_stop(&c->poll);
     uv_close((uv_handle_t *)&c->poll, on_closed);
     leave_exchanges(c);
+    if (c->origin) c->origin->detached = NULL;
     if (is_held) c->net->cfg.on_stream(c);
 }
 
@@ -285,11 +286,17 @@ static void send_out(lq_conn *c)
     ssize_t n;
 
     n = c->transport->write(c->fd, lq_buf_ptr(out), lq_buf_len(out));
-    if (n == -EAGAIN) return;
+    if (n == -EAGAIN) {
+        /* The client's time begins now, not with what came before. */
+        if (!c->is_blocked) c->since_ms = lq_loop_now(c->net->loop);
+        c->is_blocked = true;
+        return;
+    }
     if (n < 0) {
         close_now(c, (int)n);
         return;
     }
+    c->is_blocked = false;
     lq_buf_consume(out, (size_t)n);
     c->since_ms = lq_loop_now(c->net->loop);
     if (lq_buf_len(out) == 0) release_buf(c, &c->out);

@@ -39,6 +39,7 @@ struct lq_conn {
     lq_list dirty; /* of net->dirty */
     lq_wheel_entry deadline;
     lq_list exchanges;    /* in request order */
+    lq_exchange *origin;  /* detached: whose handler still runs */
     lq_exchange *parsing; /* the last one, while its request is incomplete */
     lq_buf *in;           /* read and not parsed; NULL: nothing */
     lq_buf *out;          /* written and not sent; NULL: nothing */
@@ -51,6 +52,7 @@ struct lq_conn {
     lq_conn_state state;
     uint8_t exchange_count;
     uint8_t events;      /* what the poll handle waits for */
+    bool is_blocked;     /* the socket takes no more of the output */
     bool is_corked;      /* a callback is at work: it flushes at its end */
     bool is_refused;     /* no further request is parsed */
     bool has_eof;        /* the peer has ended its direction */

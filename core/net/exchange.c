@@ -54,6 +54,7 @@ static void reset(lq_exchange *x)
     x->handler_done = true;
     x->has_clock = x->is_timed_out = false;
     x->paused_ms = 0;
+    x->detached = NULL;
 }
 
 lq_exchange *lq_exchange_new(lq_conn *c)
@@ -219,11 +220,19 @@ static void discard_body(lq_exchange *x)
     if (x->request_done) return;
     lq_buf_clear(&x->body);
     x->discards = true;
+    x->discards_from = x->body_received;
     if (x->close && x->conn) lq_conn_refuse(x->conn);
+}
+
+static void leave_detached(lq_exchange *x)
+{
+    if (x->detached) x->detached->origin = NULL;
+    x->detached = NULL;
 }
 
 void lq_exchange_end(lq_exchange *x)
 {
+    leave_detached(x);
     x->handler_done = true;
     x->state = LQ_EXCHANGE_ANSWERED;
     if (!x->conn) {
@@ -396,7 +405,7 @@ void lq_exchange_body(lq_exchange *x, lq_str bytes)
 {
     x->body_received += bytes.len;
     if (x->discards) {
-        if (x->body_received > DISCARD_BYTES + x->body_limit && x->conn)
+        if (x->body_received - x->discards_from > DISCARD_BYTES && x->conn)
             lq_conn_cut(x->conn);
         return;
     }
@@ -518,6 +527,8 @@ int lq_exchange_detach(lq_exchange *x, lq_conn **out)
     if (x->has_clock) lq_timer_stop(lq_loop_timers(x->net->loop), &x->clock);
     x->timeout_ms = 0;
     c->state = LQ_CONN_DETACHED;
+    c->origin = x;
+    x->detached = c;
     *out = c;
     return 0;
 }

@@ -60,6 +60,8 @@ struct lq_exchange {
     bool is_chunked;
     bool is_broken; /* it will not be whole */
     bool waits_drain;
+    lq_conn *detached; /* the connection it took along; NULL: none, or gone */
+    uint64_t discards_from; /* body_received when `discards` began */
 
     /* The handler. */
     void *handler;   /* of the layer above */

@@ -67,6 +67,16 @@ bool lq_clients_remove(lq_clients *c, int fd)
     return is_counted;
 }
 
+bool lq_clients_is_abandoned(lq_clients *c)
+{
+    bool is_abandoned;
+
+    uv_mutex_lock(&c->lock);
+    is_abandoned = c->is_abandoned;
+    uv_mutex_unlock(&c->lock);
+    return is_abandoned;
+}
+
 int lq_clients_abandon(lq_clients *c)
 {
     int fd, count = 0;

@@ -36,6 +36,8 @@ int lq_clients_add(lq_clients *c, int fd) LQ_MUST_CHECK;
  * it is not counted any more. */
 bool lq_clients_remove(lq_clients *c, int fd);
 
+bool lq_clients_is_abandoned(lq_clients *c);
+
 /* Shuts them all, once. Returns how many there were. */
 int lq_clients_abandon(lq_clients *c);
 

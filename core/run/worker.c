@@ -151,9 +151,10 @@ static void hand_on(lq_worker *w, int to, int fd,
 
 static bool can_accept(const lq_listener *l)
 {
-    const lq_worker *w = l->data;
+    lq_worker *w = l->data;
 
-    return !lq_spread_is_full(w->cfg.spread, index_of(w));
+    return !lq_clients_is_abandoned(&w->clients) &&
+           !lq_spread_is_full(w->cfg.spread, index_of(w));
 }
 
 static void on_accept(lq_listener *l, int fd,
@@ -335,6 +336,7 @@ static void leave(lq_worker *w)
 {
     if (w->state >= WORKER_LEAVING) return;
     w->state = WORKER_LEAVING;
+    lq_app_cancel(&w->app); /* App:ready() may still be at it */
     if (w->has_started)
         lq_app_run(&w->app, "close", LQ_STR(""), LQ_STR(""), on_app_closed);
     else

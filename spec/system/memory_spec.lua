@@ -46,6 +46,11 @@ router:get("/spawn", function()
   aq.spawn(grow)
   return "spawned"
 end)
+router:get("/yield", function()
+  local t = {}
+  pcall(function() for i = 1, math.huge do t[i] = { i } end end)
+  coroutine.yield()
+end)
 router:get("/keep", function()
   for i = 1, math.huge do kept[i] = ("z"):rep(1000) .. i end
 end)
@@ -85,6 +90,11 @@ describe("--memory-limit", function()
 
       it("is the app's affair when the app catches it", function()
         assert.are.equal("false not enough memory", app:get("/caught").body)
+      end)
+
+      it("is no panic when the heap is full and the task yields to nobody", function()
+        assert.are.equal(500, app:get("/yield").status)
+        assert.are.equal("fine", app:get("/").body)
       end)
 
       it("ends a spawned task and nothing else", function()

@@ -27,6 +27,17 @@ end)
 router:get("/xpcall", function()
   while true do xpcall(spin, function(e) return e end) end
 end)
+router:get("/nested", function()
+  local function try(n)
+    local ok
+    repeat ok = pcall(n == 0 and spin or try, n - 1) until ok
+  end
+  try(6)
+end)
+router:get("/recursive", function()
+  local function f() pcall(f) end
+  while true do f() end
+end)
 router:get("/coroutine", function()
   local co = coroutine.wrap(spin)
   while true do pcall(co) co = coroutine.wrap(spin) end
@@ -100,6 +111,7 @@ end
 
 local LOOPS = {
   "/loop", "/calls", "/pcall", "/xpcall", "/coroutine", "/sort", "/tostring", "/swallow", "/hooked",
+  "/nested", "/recursive",
 }
 
 describe("Lua code that does not wait", function()
