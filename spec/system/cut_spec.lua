@@ -180,7 +180,8 @@ describe("narrow places", function()
     local unlimited <close> = server.start { source = APP, args = { "--body-limit", "0" } }
     local conn = unlimited:connect()
 
-    conn:send("POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 150000\r\n\r\n" .. ("x"):rep(150000))
+    conn:send "POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 150000\r\n\r\n"
+    conn:send(("x"):rep(150000))
 
     assert.are.equal("enough", conn:read_response().body)
     conn:close()
