@@ -1,8 +1,8 @@
 --- What stands in the way of a target that is missed, by the target's id (see targets.lua).
 
-local SPLIT = "the whole CPU of a request is that of the prototype (1.00 to 1.01 ×); how it is split "
-  .. "is what the kernel's ticks caught, and they caught too much as user time: with 16 pipelined "
-  .. "requests 0.11 µs in the kernel, where the raw loop's same calls take 0.30"
+local SPLIT = "the whole CPU of a request is that of the prototype (1.00 to 1.01 ×); how it is "
+  .. "split is what the kernel's ticks caught, and they caught too much as user time: with 16 "
+  .. "pipelined requests 0.11 µs in the kernel, where the raw loop's same calls take 0.30"
 
 return {
   ["plain-user-nginx"] = SPLIT,
