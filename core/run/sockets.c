@@ -76,14 +76,30 @@ static void set_path(listener *l, const char *path)
         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
 }
 
-/* A name that has addresses of both kinds means the IPv4 one: `localhost` is
- * then the same as 127.0.0.1. */
+/* localhost, or a name below it, perhaps with the dot of the root behind. */
+static bool is_localhost(const char *host)
+{
+    static const char name[] = "localhost";
+    size_t len = strlen(host), name_len = sizeof name - 1;
+
+    if (len > 0 && host[len - 1] == '.') len--;
+    if (len < name_len) return false;
+    host += len - name_len;
+    return strncasecmp(host, name, name_len) == 0 &&
+           (len == name_len || host[-1] == '.');
+}
+
+/* A name that has addresses of both kinds means the IPv4 one. For `localhost`
+ * nobody is asked, it is 127.0.0.1 on every machine (RFC 6761 section 6.3). */
 static int resolve(listener *l, const lq_listen_url *p, lq_err *err)
 {
+    bool is_local = is_localhost(p->host);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = p->is_v6 ? AI_NUMERICHOST : 0};
+                             .ai_flags =
+                                 p->is_v6 || is_local ? AI_NUMERICHOST : 0};
     struct addrinfo *found, *at;
-    int code = getaddrinfo(p->host, NULL, &hints, &found);
+    int code =
+        getaddrinfo(is_local ? "127.0.0.1" : p->host, NULL, &hints, &found);
 
     if (code != 0)
         return lq_listen_url_refuse(err, l->url,

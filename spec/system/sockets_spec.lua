@@ -202,12 +202,17 @@ describe("sockets", function()
       assert.are.equal(3, s:count())
     end)
 
-    it("with localhost are those of 127.0.0.1", function()
-      local s <close> = open "http://localhost:0"
-      assert(s:listen())
+    it("with localhost are those of 127.0.0.1, whatever a resolver knows", function()
+      for _, name in ipairs { "localhost", "LocalHost", "localhost.", "some.name.localhost" } do
+        local s <close> = open("http://" .. name .. ":0")
+        assert(s:listen())
 
-      local client = assert(connect(port_of(s)))
-      client:close()
+        assert.are.equal("http://" .. name .. ":" .. port_of(s), s:url(1))
+        local client = assert(connect(port_of(s)))
+        client:close()
+      end
+      failure "http://localhost.invalid:80"
+      failure "http://localhost..:80"
     end)
 
     it("with [::] leave IPv4 alone", function()
