@@ -39,7 +39,10 @@ ROUTE_SRC := $(addprefix core/http/, method.c url.c pattern.c syntax.c tree.c \
 HTTP_SRC := $(ROUTE_SRC) $(addprefix core/http/, request.c members.c forwarded.c parse.c \
     response.c)
 LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
-LOG_SRC := $(addprefix core/log/, log.c)
+# What of room `log` starts no thread.
+LOG_PURE_SRC := $(addprefix core/log/, level.c record.c escape.c render.c \
+    queue.c log.c sink.c)
+LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
     transport.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
@@ -63,7 +66,7 @@ CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
 SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \
     lib_proc.c)
-SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
+SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox alloc
 LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c)

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log/log.h"
+#include "log/writer.h"
 #include "run/crew.h"
 #include "run/sockets.h"
 #include "run/supervisor.h"
@@ -200,10 +200,12 @@ static int on_child(guard *g)
 
 static void set_stop_deadline(guard *g)
 {
+    double drain = g->options->drain_timeout;
+
     if (++g->stop_signals > 1 || !g->ready_ms)
         set_deadline(g, 0.001);
-    else
-        set_deadline(g, g->options->drain_timeout);
+    else /* behind the drain the log may still be written */
+        set_deadline(g, drain > 0 ? drain + LQ_WRITER_GRACE_MS / 1000 : 0);
 }
 
 static void on_deadline(guard *g)
@@ -302,7 +304,13 @@ int lq_guard_run(const lq_options *options, const lq_paths *paths, int ready_fd)
     guard g = {
         .options = options,
         .paths = paths,
-        .log = {"guard", (lq_log_level)options->log_level},
+        .log =
+            {
+                .who = "guard",
+                .level = (lq_log_level)options->log_level,
+                .format = (lq_log_format)options->log_format,
+                .path = options->log_file,
+            },
         .line_fd = ready_fd,
         .signal_fd = -1,
         .alive_fd = -1,

@@ -10,7 +10,7 @@
 #include "lua/pack.h"
 #include "lua/task.h"
 
-enum { SIGNALS = 2 };
+enum { SIGNALS = 2, FLUSH_MS = 1000 };
 
 typedef struct run {
     lq_loop loop;
@@ -141,6 +141,7 @@ static int close_run(run *r)
 
     if (r->is_late) text = "it has not loaded within --start-timeout";
     close_signals(r);
+    lq_log_flush(r->vm.cfg.log, FLUSH_MS);
     if (!r->ok && !r->is_stopped)
         fprintf(stderr, "luaqueduct: the app could not start: %s\n", text);
     lq_app_fini(&r->app);

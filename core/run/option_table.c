@@ -97,6 +97,17 @@ static const lq_option_row rows[] = {
     {LQ_KIND_LEVEL, SERVE | ROUTES, 0, "log-level", "LEVEL",
      offsetof(lq_options, log_level), "info", NULL,
      "debug, info, warn or error"},
+    {LQ_KIND_FORMAT, SERVE, 0, "log-format", "FORMAT",
+     offsetof(lq_options, log_format), "text", NULL,
+     "text (coloured only on a terminal) or json"},
+    {LQ_KIND_FILE, SERVE, 0, "log-file", "PATH", offsetof(lq_options, log_file),
+     NULL, NULL, "standard error unless given"},
+    {LQ_KIND_ROTATION, SERVE, 0, "log-rotate", "SIZE[,KEEP]",
+     offsetof(lq_options, log_rotation), NULL, "1048576G",
+     "renames the log file to PATH.1 and so on before it\n"
+     "grows beyond SIZE; KEEP (5) old ones stay"},
+    {LQ_KIND_FLAG, SERVE, 0, "access-log", NULL,
+     offsetof(lq_options, access_log), NULL, NULL, "logs each request"},
     HEADING(OTHERS, "Options"),
     {LQ_KIND_HELP, EVERY, 'h', "help", NULL, 0, NULL, NULL, "prints this"},
 };
@@ -164,6 +175,11 @@ void lq_option_put_expected(const lq_option_row *row, char *out, size_t cap)
         break;
     case LQ_KIND_PAIR: text = "K=V, at most 256 times"; break;
     case LQ_KIND_LEVEL: text = "debug, info, warn or error"; break;
+    case LQ_KIND_FORMAT: text = "text or json"; break;
+    case LQ_KIND_FILE: text = "the path of a file"; break;
+    case LQ_KIND_ROTATION:
+        text = "a size such as 64M, or 64M,10 to keep 1 to 999 files, up to";
+        break;
     case LQ_KIND_LISTEN: text = "http://HOST:PORT or unix:/PATH"; break;
     case LQ_KIND_ADDRESS: text = "an IP address or the name of a host"; break;
     default: break;

@@ -32,6 +32,9 @@ typedef enum lq_option_kind {
     LQ_KIND_SIZE,
     LQ_KIND_COUNT,
     LQ_KIND_LEVEL,
+    LQ_KIND_FORMAT,
+    LQ_KIND_FILE,
+    LQ_KIND_ROTATION,
     LQ_KIND_HELP,
 } lq_option_kind;
 

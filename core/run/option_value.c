@@ -8,6 +8,8 @@
 
 #define DIGITS "0123456789"
 
+enum { KEEP_FILES = 5, KEEP_MOST = 999 };
+
 bool lq_option_read_count(lq_str text, uint64_t most, uint64_t *out)
 {
     uint64_t value = 0, digit;
@@ -89,4 +91,30 @@ bool lq_option_read_level(const char *text, int *out)
 
     if (level >= 0) *out = level;
     return level >= 0;
+}
+
+bool lq_option_read_format(const char *text, int *out)
+{
+    int format = lq_log_format_from(text);
+
+    if (format >= 0) *out = format;
+    return format >= 0;
+}
+
+bool lq_option_read_rotation(const char *text, uint64_t most, lq_rotation *out)
+{
+    const char *comma = strchr(text, ',');
+    lq_rotation r = {0, KEEP_FILES};
+    char size[32] = "";
+    size_t len = comma ? (size_t)(comma - text) : strlen(text);
+
+    if (len >= sizeof size) return false;
+    memcpy(size, text, len);
+    if (!lq_option_read_size(size, most, &r.size)) return false;
+    if (comma && !lq_option_read_count((lq_str){comma + 1, strlen(comma + 1)},
+                                       KEEP_MOST, &r.keep))
+        return false;
+    if (r.keep == 0) return false;
+    *out = r;
+    return true;
 }

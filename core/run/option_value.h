@@ -5,12 +5,13 @@
  *
  * Owns:    nothing.
  * Thread:  none; read_workers - start-up only.
- * Knows:   base, log, cpus.
+ * Knows:   base, log, cpus, options.
  */
 #ifndef LQ_OPTION_VALUE_H
 #define LQ_OPTION_VALUE_H
 
 #include "base/str.h"
+#include "run/options.h"
 
 /* Digits alone. */
 bool lq_option_read_count(lq_str text, uint64_t most, uint64_t *out);
@@ -24,7 +25,11 @@ bool lq_option_read_seconds(const char *text, uint64_t most, double *out);
 /* 1 to `most`, or `auto`: the CPUs there are, `most` of them. */
 bool lq_option_read_workers(const char *text, uint64_t most, int *out);
 
-/* The name of a log level. */
+/* The name of a log level, of a format of the log. */
 bool lq_option_read_level(const char *text, int *out);
+bool lq_option_read_format(const char *text, int *out);
+
+/* SIZE[,KEEP]. */
+bool lq_option_read_rotation(const char *text, uint64_t most, lq_rotation *out);
 
 #endif

@@ -115,6 +115,9 @@ static bool set_value(parse *p, const lq_option_row *row, const char *text)
     case LQ_KIND_COUNT:
         return lq_option_read_count((lq_str){text, strlen(text)}, most, at);
     case LQ_KIND_LEVEL: return lq_option_read_level(text, at);
+    case LQ_KIND_FORMAT: return lq_option_read_format(text, at);
+    case LQ_KIND_FILE: *(const char **)at = text; return *text;
+    case LQ_KIND_ROTATION: return lq_option_read_rotation(text, most, at);
     default: return false;
     }
 }
@@ -302,6 +305,10 @@ static int parse_all(parse *p, int argc, char **argv)
     set_defaults(p);
     code = parse_arguments(p, argc - 1, argv + 1);
     if (code < 0 || p->o->command != LQ_COMMAND_SERVE) return code;
+    if (p->o->log_rotation.size && !p->o->log_file)
+        return lq_err_set(p->err, LQ_EINVALID,
+                          "serve: --log-rotate: expected with --log-file PATH "
+                          "only");
     return finish_listen(p);
 }
 

@@ -30,6 +30,12 @@ typedef struct lq_pair {
     const char *value;
 } lq_pair;
 
+/* --log-rotate SIZE[,KEEP]. */
+typedef struct lq_rotation {
+    uint64_t size; /* bytes; 0: never */
+    uint64_t keep;
+} lq_rotation;
+
 /* Embedded by value; points into itself (listen), so it is not copied. */
 typedef struct lq_options {
     lq_command command;
@@ -60,6 +66,10 @@ typedef struct lq_options {
     uint64_t memory_limit;
     uint64_t max_connections;
     int log_level;
+    int log_format;       /* lq_log_format */
+    const char *log_file; /* NULL: standard error */
+    lq_rotation log_rotation;
+    bool access_log;
 } lq_options;
 
 /* Fills `o` from a whole command line; writes nothing and leaves argv as it

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "log/log.h"
+#include "log/writer.h"
 #include "run/initialize.h"
 #include "run/relief.h"
 #include "run/sockets.h"
@@ -24,6 +24,8 @@
 
 enum {
     SIGNALS = 5,
+    READY_MS = 100,    /* for the log, when nothing may wait for long */
+    FLUSH_MS = 1000,   /* for the log, before a message of ours */
     GIVE_UP_MS = 1000, /* for workers that have nothing to wait for */
 };
 
@@ -36,6 +38,7 @@ typedef enum state {
 typedef struct supervisor {
     const lq_supervisor_cfg *cfg;
     const lq_options *options;
+    lq_writer *writer;
     lq_log log;
     lq_loop loop;
     lq_mailbox mailbox;
@@ -122,6 +125,7 @@ static void close_all(supervisor *s)
 static void exit_now(supervisor *s)
 {
     lq_sockets_close(s->cfg->sockets);
+    lq_log_flush(&s->log, READY_MS);
     _exit(1);
 }
 
@@ -132,6 +136,7 @@ static void on_give_up(lq_timer *timer)
 
     lq_log_printf(&s->log, LQ_LOG_WARN, "a thread is stuck: not awaited");
     lq_sockets_close(s->cfg->sockets);
+    lq_log_flush(&s->log, LQ_WRITER_GRACE_MS);
     _exit(s->status);
 }
 
@@ -167,6 +172,7 @@ static void stop(supervisor *s, int status, int order)
 /* The app could not start: one message, and nobody serves. */
 static void fail(supervisor *s, const char *text)
 {
+    lq_log_flush(&s->log, FLUSH_MS);
     if (s->state != STOPPING)
         fprintf(stderr, "luaqueduct: the app could not start: %s\n", text);
     stop(s, 1, LQ_WORKER_STOP);
@@ -187,11 +193,11 @@ static void on_signal(uv_signal_t *handle, int number)
 
     if (number == SIGTERM || number == SIGINT)
         on_stop_signal(s);
-    else if (number != SIGPIPE)
+    else if (number == SIGUSR1)
+        lq_writer_reopen(s->writer);
+    else if (number == SIGHUP)
         lq_log_printf(&s->log, LQ_LOG_WARN,
-                      "signal %s: this version neither reloads nor reopens a "
-                      "log file",
-                      number == SIGHUP ? "HUP" : "USR1");
+                      "signal HUP: this version does not reload");
 }
 
 /* Its end of the pipe has gone: there is nobody to start us again. */
@@ -289,6 +295,7 @@ static void on_accepting(void *data)
     if (s->state != STARTING) return;
     s->state = SERVING;
     lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
+    lq_log_flush(&s->log, READY_MS);
     tell_ready(s);
     on_pulse(&s->pulse);
 }
@@ -364,7 +371,7 @@ static int make_crew(supervisor *s)
                 .sockets = s->cfg->sockets,
                 .spread = s->spread,
                 .to_main = &s->mailbox,
-                .log_level = s->log.level,
+                .log = &s->log,
                 .context = {lq_buf_ptr(&s->context), lq_buf_len(&s->context)},
             },
         .on_prepared = on_prepared,
@@ -408,6 +415,7 @@ static _Noreturn void leave_lost(supervisor *s)
     lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are stuck: not awaited",
                   lq_crew_lost(s->crew));
     lq_sockets_close(s->cfg->sockets);
+    lq_log_flush(&s->log, LQ_WRITER_GRACE_MS);
     _exit(s->status);
 }
 
@@ -435,6 +443,7 @@ static void free_parts(supervisor *s)
     if (lq_loop_close(&s->loop) < 0) {
         lq_log_printf(&s->log, LQ_LOG_ERROR, "something was left open");
 #ifdef LQ_DEBUG
+        lq_log_flush(&s->log, FLUSH_MS);
         _exit(3);
 #endif
     }
@@ -442,29 +451,60 @@ static void free_parts(supervisor *s)
 
 static void init(supervisor *s, const lq_supervisor_cfg *cfg)
 {
-    *s = (supervisor){
-        .cfg = cfg,
-        .options = cfg->options,
-        .log = {"main", (lq_log_level)cfg->options->log_level},
-    };
+    *s = (supervisor){.cfg = cfg, .options = cfg->options};
     lq_buf_init(&s->context);
     lq_timer_init(&s->start_deadline, on_start_deadline);
     lq_timer_init(&s->give_up, on_give_up);
     lq_timer_init(&s->pulse, on_pulse);
 }
 
+static int start_log(supervisor *s, lq_err *err)
+{
+    const lq_options *o = s->options;
+    const lq_writer_cfg cfg = {
+        .format = (lq_log_format)o->log_format,
+        .path = o->log_file,
+        .rotate_size = o->log_rotation.size,
+        .rotate_keep = (int)o->log_rotation.keep,
+    };
+    lq_log like = {
+        .level = (lq_log_level)o->log_level,
+        .format = cfg.format,
+        .path = cfg.path,
+    };
+    int code = lq_writer_start(&s->writer, &cfg, err);
+
+    if (code < 0) return code;
+    like.queue = lq_writer_queue(s->writer);
+    return lq_log_init(&s->log, &like, "main", 0);
+}
+
+/* The last thread. */
+static void stop_log(supervisor *s)
+{
+    lq_log_fini(&s->log);
+    lq_writer_stop(s->writer);
+}
+
+/* Before there is a loop that could end. */
+static int give_up(supervisor *s, const char *text)
+{
+    stop_log(s);
+    fprintf(stderr, "luaqueduct: %s\n", text);
+    return 1;
+}
+
 int lq_supervisor_run(const lq_supervisor_cfg *cfg)
 {
     supervisor s;
+    lq_err why;
     int err;
 
     init(&s, cfg);
+    if (start_log(&s, &why) < 0) return give_up(&s, why.text);
     err = lq_loop_open(&s.loop);
     if (err == 0) err = open_parts(&s);
-    if (err < 0) {
-        fprintf(stderr, "luaqueduct: %s\n", uv_strerror(err));
-        return 1;
-    }
+    if (err < 0) return give_up(&s, uv_strerror(err));
     err = lq_initialize(cfg->options, cfg->paths, &s.log, "initialize",
                         &s.context);
     if (err < 0)
@@ -474,12 +514,13 @@ int lq_supervisor_run(const lq_supervisor_cfg *cfg)
     lq_loop_run(&s.loop);
     if (s.crew && lq_crew_lost(s.crew) > 0) leave_lost(&s);
     free_parts(&s);
+    stop_log(&s);
     return s.status;
 }
 
 int lq_supervisor_routes(const lq_options *options, const lq_paths *paths)
 {
-    lq_log log = {"routes", (lq_log_level)options->log_level};
+    lq_log log = {.who = "routes", .level = (lq_log_level)options->log_level};
     lq_buf text;
     int err;
 

@@ -512,6 +512,7 @@ static void run(void *arg)
     if (lq_loop_close(&w->loop) < 0) {
         lq_log_printf(&w->log, LQ_LOG_ERROR, "something was left open");
 #ifdef LQ_DEBUG
+        lq_log_flush(&w->log, 1000);
         _exit(3);
 #endif
     }
@@ -552,16 +553,27 @@ static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
     lq_worker *w = lq_mem_zalloc(sizeof *w);
 
     if (!w) return NULL;
-    if (lq_clients_init(&w->clients) < 0) {
-        lq_mem_free(w);
-        return NULL;
-    }
     w->cfg = *cfg;
     snprintf(w->who, sizeof w->who, "w%d", cfg->id);
-    w->log = (lq_log){w->who, cfg->log_level};
+    if (lq_log_init(&w->log, cfg->log, w->who, cfg->id) < 0) goto fail;
+    if (lq_clients_init(&w->clients) < 0) {
+        lq_log_fini(&w->log);
+        goto fail;
+    }
     lq_timer_init(&w->deadline, on_deadline);
     lq_watch_init(&w->watch, &w->vm.running, cfg->pulse);
     return w;
+
+fail:
+    lq_mem_free(w);
+    return NULL;
+}
+
+static void free_worker(lq_worker *w)
+{
+    lq_clients_fini(&w->clients);
+    lq_log_fini(&w->log);
+    lq_mem_free(w);
 }
 
 /* The thread could not be started: what is open closes in this one. */
@@ -571,8 +583,7 @@ static void abandon(lq_worker *w)
         lq_mailbox_close(&w->mailbox, NULL);
         if (lq_loop_close(&w->loop) == 0) lq_mailbox_fini(&w->mailbox);
     }
-    lq_clients_fini(&w->clients);
-    lq_mem_free(w);
+    free_worker(w);
 }
 
 int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg)
@@ -640,6 +651,5 @@ void lq_worker_free(lq_worker *w)
 {
     if (!w) return;
     lq_mailbox_fini(&w->mailbox);
-    lq_clients_fini(&w->clients);
-    lq_mem_free(w);
+    free_worker(w);
 }

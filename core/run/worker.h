@@ -60,7 +60,7 @@ typedef struct lq_worker_cfg {
     lq_mailbox *to_main;
     lq_roster *roster; /* the way to the others */
     lq_pulse *pulse;   /* where its loop keeps it: for as long as the crew */
-    lq_log_level log_level;
+    const lq_log *log; /* of the main thread: the worker's is like it */
 } lq_worker_cfg;
 
 /* Gives a worker whose thread runs and loads the app. Returns libuv's codes. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "log/render.h"
 #include "run/cpus.h"
 #include "run/listen_url.h"
 #include "run/options.h"
@@ -100,6 +101,19 @@ static void push_lists(lua_State *L, const lq_options *o)
     lua_setfield(L, -2, "pairs");
 }
 
+static void push_log(lua_State *L, const lq_options *o)
+{
+    set_integer(L, "log_level", (uint64_t)o->log_level);
+    set_string(L, "log_format", o->log_format == LQ_LOG_JSON ? "json" : "text");
+    set_string(L, "log_file", o->log_file);
+    lua_pushboolean(L, o->access_log);
+    lua_setfield(L, -2, "access_log");
+    lua_newtable(L);
+    set_integer(L, "size", o->log_rotation.size);
+    set_integer(L, "keep", o->log_rotation.keep);
+    lua_setfield(L, -2, "log_rotation");
+}
+
 static void push_options(lua_State *L, const lq_options *o)
 {
     lua_newtable(L);
@@ -120,7 +134,7 @@ static void push_options(lua_State *L, const lq_options *o)
     set_integer(L, "header_limit", o->header_limit);
     set_integer(L, "body_limit", o->body_limit);
     set_integer(L, "max_connections", o->max_connections);
-    set_integer(L, "log_level", (uint64_t)o->log_level);
+    push_log(L, o);
     push_lists(L, o);
 }
 

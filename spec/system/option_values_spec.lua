@@ -263,4 +263,62 @@ describe("options", function()
       assert.matches("needs a value", refused("serve", "--log-level"))
     end)
   end)
+
+  describe("--log-format", function()
+    it("takes one of two names", function()
+      for _, name in ipairs { "text", "json" } do
+        assert.are.equal(name, serve("--log-format", name).log_format)
+      end
+      for _, bad in ipairs { "", "JSON", "xml" } do
+        assert.are.equal("serve: --log-format: expected text or json, not '" .. bad .. "'",
+          refused("serve", "--log-format", bad))
+      end
+      assert.matches("needs a value", refused("serve", "--log-format"))
+    end)
+  end)
+
+  describe("--log-file", function()
+    it("takes a path", function()
+      assert.are.equal("logs/app.log", serve("--log-file", "logs/app.log").log_file)
+      assert.are.equal("serve: --log-file: expected the path of a file, not ''",
+        refused("serve", "--log-file", ""))
+      assert.matches("needs a value", refused("serve", "--log-file"))
+    end)
+  end)
+
+  describe("--log-rotate", function()
+    local function rotation(text)
+      return serve("--log-file", "app.log", "--log-rotate", text).log_rotation
+    end
+
+    it("takes a size and a count", function()
+      assert.are.same({ size = 1024, keep = 5 }, rotation "1K")
+      assert.are.same({ size = 64 << 20, keep = 1 }, rotation "64M,1")
+      assert.are.same({ size = 512, keep = 999 }, rotation "512,999")
+      assert.are.same({ size = 0, keep = 5 }, rotation "0")
+    end)
+
+    it("refuses what is neither", function()
+      for _, bad in ipairs { "", ",", "1K,", ",5", "1K,0", "1K,1000", "1K,-1", "1K,5,5", "1K 5", "K",
+        "1048577G", ("1"):rep(40) } do
+        assert.matches("serve: --log-rotate: expected a size such as 64M, or 64M,10 to keep 1 to "
+          .. "999 files, up to 1048576G, not '" .. bad .. "'",
+          refused("serve", "--log-file", "app.log", "--log-rotate", bad), 1, true)
+      end
+    end)
+
+    it("needs a file", function()
+      assert.are.equal("serve: --log-rotate: expected with --log-file PATH only",
+        refused("serve", "--log-rotate", "1K"))
+      assert.are.equal(0, serve("--log-rotate", "0").log_rotation.size)
+    end)
+  end)
+
+  describe("--access-log", function()
+    it("takes no value", function()
+      assert.is_true(serve("--access-log").access_log)
+      assert.are.equal("serve: --access-log: expected no value, not 'yes'",
+        refused("serve", "--access-log=yes"))
+    end)
+  end)
 end)

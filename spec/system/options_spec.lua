@@ -7,7 +7,6 @@ local parse, refused, serve = options.parse, options.refused, options.serve
 
 local LATER = {
   "watch", "hub-queue",
-  "log-format", "log-file", "log-rotate", "access-log",
 }
 
 describe("options", function()
@@ -89,6 +88,10 @@ describe("options", function()
       for field, bytes in pairs(options.SIZES) do assert.are.equal(bytes, o[field], field) end
       assert.are.equal(0, o.max_connections)
       assert.are.equal(1, o.log_level)
+      assert.are.equal("text", o.log_format)
+      assert.is_nil(o.log_file)
+      assert.are.same({ size = 0, keep = 0 }, o.log_rotation)
+      assert.is_false(o.access_log)
       assert.are.equal(run.cpus(), o.workers)
       assert.is_false(o.share_port)
       assert.are.same({ "http://127.0.0.1:8888" }, o.listen)
@@ -190,7 +193,8 @@ describe("help", function()
     for _, what in ipairs { "-j, --workers N|auto", "--listen URL", "-a, --address ADDR",
       "-p, --port PORT", "--share-port", "--trust-proxy CIDR",
       "--option K=V", "--header-limit SIZE", "--body-limit SIZE",
-      "--max-connections N", "--log-level LEVEL", "-h, --help", "(auto)", "(127.0.0.1)", "(8888)",
+      "--max-connections N", "--log-level LEVEL", "--log-format FORMAT", "--log-file PATH",
+      "--log-rotate SIZE[,KEEP]", "--access-log", "-h, --help", "(auto)", "(127.0.0.1)", "(8888)",
       "(32K)", "(10M)", "(info)" } do
       assert.matches(what, text, 1, true)
       assert.matches(what, run.help "help", 1, true)
