@@ -47,7 +47,7 @@ NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
     transport.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
-    pack.c error.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
+    pack.c error.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c vm.c task.c \
     app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
@@ -61,7 +61,7 @@ LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)
 
 # luaqueduct.core for plain Lua: no thread, no socket, no loop.
-MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) $(LUA_PURE_SRC)
+MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) core/log/escape.c $(LUA_PURE_SRC)
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
 SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \

@@ -37,6 +37,7 @@ typedef struct style {
 
 static const style text_style = {CONTROL | HIGH, false};
 static const style quoted_style = {CONTROL | HIGH | QUOTE, false};
+static const style json_text_style = {CONTROL | HIGH, true};
 static const style json_style = {CONTROL | HIGH | QUOTE, true};
 
 static size_t plain_run(lq_str s, unsigned char ends)
@@ -139,6 +140,11 @@ int lq_escape_value(lq_buf *out, lq_str s)
 
     return is_word ? escape(out, &text_style, s)
                    : escape_quoted(out, &quoted_style, s);
+}
+
+int lq_escape_json_text(lq_buf *out, lq_str s)
+{
+    return escape(out, &json_text_style, s);
 }
 
 int lq_escape_json(lq_buf *out, lq_str s)

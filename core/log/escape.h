@@ -23,6 +23,9 @@ int lq_escape_text(lq_buf *out, lq_str s) LQ_MUST_CHECK;
  * which a quote and a backslash have a backslash before them. */
 int lq_escape_value(lq_buf *out, lq_str s) LQ_MUST_CHECK;
 
+/* JSON as it is, but for what ends a line or moves a cursor inside strings. */
+int lq_escape_json_text(lq_buf *out, lq_str s) LQ_MUST_CHECK;
+
 /* A JSON string, quotes included. */
 int lq_escape_json(lq_buf *out, lq_str s) LQ_MUST_CHECK;
 

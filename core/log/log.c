@@ -89,7 +89,7 @@ void lq_log_write(const lq_log *log, lq_log_level level, const char *text,
 
     if (!lq_log_enabled(log, level)) return;
     while (len > 0 && text[len - 1] == '\n') len--;
-    r.parts[LQ_PART_MESSAGE] = (lq_str){text, len};
+    lq_record_set_message(&r, (lq_str){text, len});
     lq_log_record(log, &r);
 }
 

@@ -13,6 +13,7 @@ enum {
     BLOCK_SIZE = 64 * 1024, /* with its header */
     BLOCK_CAP = BLOCK_SIZE - sizeof(lq_log_block),
     SPARE_BLOCKS = 16,
+    READY_BLOCKS = 4, /* of them always there, so that few pushes allocate */
     HURRY_BYTES = LQ_LOG_QUOTA / 4, /* of one source: no pause any more */
     NS_PER_MS = 1000000,
 };
@@ -61,18 +62,29 @@ struct lq_log_queue {
 
 /* ---- blocks ------------------------------------------------------------- */
 
+static lq_log_block *alloc_block(size_t cap)
+{
+    lq_log_block *b = lq_mem_alloc(sizeof *b + cap);
+
+    if (b) b->cap = cap;
+    return b;
+}
+
+static void push_spare(lq_log_queue *q, lq_log_block *b)
+{
+    b->next = q->spare;
+    q->spare = b;
+    q->spare_count++;
+}
+
 static lq_log_block *new_block(lq_log_queue *q, size_t len)
 {
     lq_log_block *b = q->spare;
-    size_t cap = len > BLOCK_CAP ? len : BLOCK_CAP;
 
-    if (b && len <= BLOCK_CAP) {
-        q->spare = b->next;
-        q->spare_count--;
-        return b;
-    }
-    b = lq_mem_alloc(sizeof *b + cap);
-    if (b) b->cap = cap;
+    if (!b || len > BLOCK_CAP)
+        return alloc_block(len > BLOCK_CAP ? len : BLOCK_CAP);
+    q->spare = b->next;
+    q->spare_count--;
     return b;
 }
 
@@ -126,15 +138,25 @@ static lq_log_block *keep_spare(lq_log_queue *q, lq_log_block *b)
     for (; b; b = next) {
         next = b->next;
         if (b->cap == BLOCK_CAP && q->spare_count < SPARE_BLOCKS) {
-            b->next = q->spare;
-            q->spare = b;
-            q->spare_count++;
+            push_spare(q, b);
         } else {
             b->next = rest;
             rest = b;
         }
     }
     return rest;
+}
+
+/* Outside the lock. */
+static void fill_spare(lq_log_queue *q, int missing)
+{
+    lq_log_block *b;
+
+    for (; missing > 0 && (b = alloc_block(BLOCK_CAP)); missing--) {
+        uv_mutex_lock(&q->lock);
+        push_spare(q, b);
+        uv_mutex_unlock(&q->lock);
+    }
 }
 
 /* ---- life --------------------------------------------------------------- */
@@ -159,6 +181,7 @@ int lq_log_queue_new(lq_log_queue **out)
         uv_mutex_destroy(&q->lock);
         goto fail;
     }
+    fill_spare(q, READY_BLOCKS);
     *out = q;
     return 0;
 
@@ -372,14 +395,17 @@ void lq_log_queue_settle(lq_log_queue *q, lq_log_batch *b)
 {
     lq_log_source *s, *next;
     lq_log_block *rest;
+    int missing;
 
     uv_mutex_lock(&q->lock);
     rest = keep_spare(q, b->blocks);
+    missing = READY_BLOCKS - q->spare_count;
     s = remove_over(b->told);
     q->done = q->taken;
     uv_cond_broadcast(&q->settled);
     uv_mutex_unlock(&q->lock);
     free_blocks(rest);
+    fill_spare(q, missing);
     for (; s; s = next) {
         next = s->next_told;
         lq_mem_free(s);

@@ -28,6 +28,20 @@ uint64_t lq_record_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+void lq_record_set_message(lq_record *r, lq_str text)
+{
+    static const char begin[] = "\nstack traceback:\n";
+    const char *at =
+        text.len ? memmem(text.ptr, text.len, begin, sizeof begin - 1) : NULL;
+
+    r->parts[LQ_PART_MESSAGE] = text;
+    if (!at) return;
+    r->parts[LQ_PART_MESSAGE].len = (size_t)(at - text.ptr);
+    at++;
+    r->parts[LQ_PART_TRACEBACK] =
+        (lq_str){at, text.len - (size_t)(at - text.ptr)};
+}
+
 size_t lq_record_size(const lq_record *r)
 {
     size_t size = sizeof(head), i;

@@ -55,6 +55,9 @@ typedef struct lq_record {
 /* The wall clock. */
 uint64_t lq_record_now_ns(void);
 
+/* Its message; what of it is a traceback of Lua becomes that part. */
+void lq_record_set_message(lq_record *r, lq_str text);
+
 /* How many bytes it takes packed. SIZE_MAX: too many. */
 size_t lq_record_size(const lq_record *r);
 

@@ -150,14 +150,17 @@ static void put_access_text(line *l)
 
 static void put_plain_text(line *l)
 {
+    if (has(l, LQ_PART_METHOD)) {
+        put_known(l, LQ_PART_METHOD);
+        put_escaped(l, lq_escape_text, part_of(l, LQ_PART_TARGET));
+        put_text(l, ": ");
+    }
     put_escaped(l, lq_escape_text, part_of(l, LQ_PART_MESSAGE));
     if (has(l, LQ_PART_FIELDS) && l->r->parts[LQ_PART_FIELDS].len) {
         put_text(l, " ");
         put(l, l->r->parts[LQ_PART_FIELDS].ptr,
             l->r->parts[LQ_PART_FIELDS].len);
     }
-    put_pair(l, " method=", LQ_PART_METHOD);
-    put_pair(l, " path=", LQ_PART_TARGET);
 }
 
 static void put_text_line(line *l, lq_render *render)

@@ -2,6 +2,7 @@
  *
  * A record is one line, always. Text:
  *   2026-11-21T04:37:00.123Z info  w3: nest: hot degrees=40 request=6561-3-1f
+ *   2026-11-21T04:37:00.456Z error w3: GET /x: app.lua:4: no request=6561-3-20
  * JSON has the same under `time level logger worker message request fields
  * traceback dropped`; a record of a request or of a handler's error has
  * `method` and `path` or `target` as well.

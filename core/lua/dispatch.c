@@ -35,7 +35,6 @@ struct lq_dispatch {
     lq_vm *vm;
     int run_ref; /* the closures, in the registry */
     int failure_ref;
-    uint64_t next_id;
 };
 
 static lq_exchange *current_exchange(lua_State *L)
@@ -108,15 +107,30 @@ static int finish(lua_State *L, lq_exchange *x)
     return after_finish(L, LUA_OK, 0);
 }
 
+/* What the record of an error says of its request; `id` is lent to it. */
+static void put_request(lq_record *r, const lq_exchange *x,
+                        char id[LQ_EXCHANGE_ID_CAP])
+{
+    r->parts[LQ_PART_REQUEST] = (lq_str){id, lq_exchange_id(x, id)};
+    r->parts[LQ_PART_METHOD] = x->parser.request.method_text;
+    r->parts[LQ_PART_TARGET] = lq_request_path(&x->parser.request);
+}
+
 /* `nil, err`: logged here, answered like an error that was raised. */
 static int return_error(lua_State *L, lq_exchange *x)
 {
-    char what[64];
-    const char *text = luaL_tolstring(L, 3, NULL);
+    lq_record r = {.level = LQ_LOG_ERROR};
+    char id[LQ_EXCHANGE_ID_CAP];
+    lq_str text;
 
-    lq_request_id(x, lq_vm_of(L)->cfg.id, what, sizeof what);
-    lq_log_printf(lq_vm_of(L)->cfg.log, LQ_LOG_ERROR,
-                  "request %s: the handler returned nil, %s", what, text);
+    luaL_tolstring(L, 3, NULL);
+    lua_pushliteral(L, "the handler returned nil, ");
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+    text.ptr = lua_tolstring(L, -1, &text.len);
+    lq_record_set_message(&r, text);
+    put_request(&r, x, id);
+    lq_log_record(lq_vm_of(L)->cfg.log, &r);
     set_plain_response(L, failure_status(x));
     return finish(L, x);
 }
@@ -219,15 +233,11 @@ static void wake_writers(lq_exchange *x)
 
 static void log_failure(lq_dispatch *d, lq_exchange *x, lua_State *co)
 {
-    const lq_request *r = &x->parser.request;
-    lq_str path = lq_request_path(r);
-    char what[320], id[64];
+    lq_record r = {.level = LQ_LOG_ERROR};
+    char id[LQ_EXCHANGE_ID_CAP];
 
-    lq_request_id(x, d->vm->cfg.id, id, sizeof id);
-    snprintf(what, sizeof what, "request %s %s %.*s", id,
-             lq_method_name(r->method), path.len < 200 ? (int)path.len : 200,
-             path.ptr);
-    lq_task_log_error(d->vm, co, what);
+    put_request(&r, x, id);
+    lq_task_log_record(d->vm, co, &r);
 }
 
 /* What a failed attempt has written of its answer is taken back. */
@@ -380,6 +390,15 @@ static void on_done(lq_task *t, int status, int results)
     }
 }
 
+/* For lq_vm: the id of the request that the current task serves. */
+static size_t current_id(const lq_vm *vm, char *out)
+{
+    const lq_task *t = vm->current;
+
+    if (!t || t->on_done != on_done) return 0;
+    return lq_exchange_id(t->owner, out);
+}
+
 /* ---- from the net
  * --------------------------------------------------------------- */
 
@@ -391,7 +410,6 @@ void lq_dispatch_request(lq_dispatch *d, lq_exchange *x)
         lq_exchange_refuse(x, 503);
         return;
     }
-    x->id = ++d->next_id;
     x->handler = t;
     lua_rawgeti(t->co, LUA_REGISTRYINDEX, d->run_ref);
     if (lq_task_run(t, 0) && lq_exchange_wait(x) < 0) lq_task_cancel(t);
@@ -502,6 +520,7 @@ int lq_dispatch_init(lq_dispatch **out, lq_vm *vm)
         return -ENOMEM;
     }
     vm->dispatch = d;
+    vm->request_id = current_id;
     *out = d;
     return 0;
 }
@@ -510,5 +529,6 @@ void lq_dispatch_fini(lq_dispatch *d)
 {
     if (!d) return;
     d->vm->dispatch = NULL;
+    d->vm->request_id = NULL;
     lq_mem_free(d);
 }

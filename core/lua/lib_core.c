@@ -21,6 +21,7 @@ static const struct {
     lua_CFunction open;
 } parts[] = {
     {"errors", "luaqueduct.core.errors", luaopen_luaqueduct_core_errors},
+    {"fields", "luaqueduct.core.fields", luaopen_luaqueduct_core_fields},
     {"json", "luaqueduct.core.json", luaopen_luaqueduct_core_json},
     {"pack", "luaqueduct.core.pack", luaopen_luaqueduct_core_pack},
     {"router", "luaqueduct.core.router", luaopen_luaqueduct_core_router},

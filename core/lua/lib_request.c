@@ -111,12 +111,6 @@ bool lq_push_request_hooks(lua_State *L, lq_exchange *x, int i,
     return false;
 }
 
-void lq_request_id(const lq_exchange *x, int worker, char *out, size_t cap)
-{
-    snprintf(out, cap, "%llx-%x-%llx", (unsigned long long)x->net->started_at,
-             (unsigned)worker, (unsigned long long)x->id);
-}
-
 static void push_str(lua_State *L, lq_str s)
 {
     if (s.ptr)
@@ -178,10 +172,9 @@ static int push_params(lua_State *L, lq_exchange *x)
 
 static int push_id(lua_State *L, lq_exchange *x)
 {
-    char text[64];
+    char text[LQ_EXCHANGE_ID_CAP];
 
-    lq_request_id(x, lq_vm_of(L)->cfg.id, text, sizeof text);
-    lua_pushstring(L, text);
+    lua_pushlstring(L, text, lq_exchange_id(x, text));
     return 1;
 }
 

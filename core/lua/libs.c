@@ -8,6 +8,7 @@ static const luaL_Reg modules[] = {
     {"luaqueduct.core.coroutine", luaopen_luaqueduct_core_coroutine},
     {"luaqueduct.core.dispatch", luaopen_luaqueduct_core_dispatch},
     {"luaqueduct.core.errors", luaopen_luaqueduct_core_errors},
+    {"luaqueduct.core.fields", luaopen_luaqueduct_core_fields},
     {"luaqueduct.core.instance", luaopen_luaqueduct_core_instance},
     {"luaqueduct.core.json", luaopen_luaqueduct_core_json},
     {"luaqueduct.core.log", luaopen_luaqueduct_core_log},

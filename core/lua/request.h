@@ -37,7 +37,4 @@ bool lq_push_request_hooks(lua_State *L, lq_exchange *x, int i,
  * it is not there. */
 void lq_push_request_made(lua_State *L, int i);
 
-/* The request's id as text. */
-void lq_request_id(const lq_exchange *x, int worker, char *out, size_t cap);
-
 #endif

@@ -95,9 +95,30 @@ char *lq_task_error(lq_vm *vm, lua_State *co)
 void lq_task_log_error(lq_vm *vm, lua_State *co, const char *what)
 {
     int top = lua_gettop(vm->L);
+    const char *text = describe_error(vm, co);
+    lq_record r = {.level = LQ_LOG_ERROR};
+    lq_buf whole;
 
-    lq_log_printf(vm->cfg.log, LQ_LOG_ERROR, "%s: %s", what,
-                  describe_error(vm, co));
+    lq_buf_init(&whole);
+    if (lq_buf_append(&whole, what, strlen(what)) < 0 ||
+        lq_buf_append(&whole, ": ", 2) < 0 ||
+        lq_buf_append(&whole, text, strlen(text)) < 0)
+        lq_record_set_message(&r, (lq_str){text, strlen(text)});
+    else
+        lq_record_set_message(&r,
+                              (lq_str){lq_buf_ptr(&whole), lq_buf_len(&whole)});
+    lq_log_record(vm->cfg.log, &r);
+    lq_buf_fini(&whole);
+    lua_settop(vm->L, top);
+}
+
+void lq_task_log_record(lq_vm *vm, lua_State *co, lq_record *r)
+{
+    int top = lua_gettop(vm->L);
+    const char *text = describe_error(vm, co);
+
+    lq_record_set_message(r, (lq_str){text, strlen(text)});
+    lq_log_record(vm->cfg.log, r);
     lua_settop(vm->L, top);
 }
 

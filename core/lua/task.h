@@ -117,4 +117,7 @@ char *lq_task_error(lq_vm *vm, lua_State *co);
 /* Logs the error on top of co with the traceback of co; `what` in front. */
 void lq_task_log_error(lq_vm *vm, lua_State *co, const char *what);
 
+/* The same as the message of a record that has other parts, too. */
+void lq_task_log_record(lq_vm *vm, lua_State *co, lq_record *r);
+
 #endif

@@ -196,5 +196,6 @@ void lq_vm_close(lq_vm *vm)
     LQ_ASSERT(vm->alloc.used == 0);
     lq_alloc_fini(&vm->alloc);
     lq_buf_fini(&vm->scratch);
+    lq_buf_fini(&vm->fields);
     vm->L = NULL;
 }

@@ -61,7 +61,11 @@ struct lq_vm {
 
     /* dispatch.c, reply.c */
     void *dispatch;
+    /* Writes the id of the request that the current task serves to `out`, which
+     * has room for it; returns its length, 0: it serves none. */
+    size_t (*request_id)(const lq_vm *vm, char *out);
     lq_buf scratch; /* JSON on its way into a response */
+    lq_buf fields;  /* of a record, on their way into the queue */
 };
 
 /* The state with its libraries, `script` not yet loaded. -ENOMEM. */

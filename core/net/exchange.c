@@ -71,6 +71,7 @@ lq_exchange *lq_exchange_new(lq_conn *c)
     if (!x) return NULL;
     reset(x);
     x->conn = c;
+    x->id = ++net->last_id;
     x->started_ms = lq_loop_now(net->loop);
     if (lq_parser_init(&x->parser, &x->arena, &limits) < 0) {
         lq_exchange_free(x);
@@ -79,6 +80,27 @@ lq_exchange *lq_exchange_new(lq_conn *c)
     lq_list_push_back(&c->exchanges, &x->link);
     c->exchange_count++;
     return x;
+}
+
+static char *put_hex(char *out, uint64_t v)
+{
+    char text[16];
+    size_t at = sizeof text;
+
+    do text[--at] = "0123456789abcdef"[v & 15];
+    while (v >>= 4);
+    memcpy(out, text + at, sizeof text - at);
+    return out + sizeof text - at;
+}
+
+size_t lq_exchange_id(const lq_exchange *x, char out[LQ_EXCHANGE_ID_CAP])
+{
+    char *at = put_hex(out, x->net->started_at);
+
+    *at++ = '-';
+    at = put_hex(at, (uint64_t)x->net->cfg.worker);
+    *at++ = '-';
+    return (size_t)(put_hex(at, x->id) - out);
 }
 
 void lq_exchange_free(lq_exchange *x)

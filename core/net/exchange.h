@@ -35,6 +35,7 @@ typedef enum lq_exchange_state {
 struct lq_exchange {
     lq_net *net;
     lq_conn *conn; /* NULL: the client left, nothing is sent any more */
+    uint64_t id;   /* counts the worker's requests */
     lq_list link;  /* of its connection, in request order; or of the pool */
     lq_exchange_state state;
     lq_address peer; /* once conn is NULL */
@@ -66,7 +67,6 @@ struct lq_exchange {
     /* The handler. */
     void *handler;   /* of the layer above */
     void *shell;     /* of the layer above */
-    uint64_t id;     /* of the layer above */
     size_t mark;     /* of the layer above: where its answer begins */
     bool is_writing; /* of the layer above: mark holds */
     bool has_failed; /* of the layer above: the answer tells of an error */
@@ -80,6 +80,11 @@ struct lq_exchange {
     uint64_t paused_ms;  /* since when the clock stands, 0: it runs */
     lq_timer clock;
 };
+
+/* The request's id, unique among all of the workers: writes it, without a NUL
+ * behind it, to `out` and returns its length. */
+enum { LQ_EXCHANGE_ID_CAP = 48 };
+size_t lq_exchange_id(const lq_exchange *x, char out[LQ_EXCHANGE_ID_CAP]);
 
 /* For conn.c. new takes one out of the pool; NULL when there is no memory.
  * The parser is set up for the first byte. */

@@ -64,10 +64,17 @@ static void flush_dirty(lq_turn *turn)
         lq_conn_flush(LQ_CONTAINER_OF(link, lq_conn, dirty));
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 int lq_net_open(lq_net *net, lq_loop *loop, const lq_net_cfg *cfg)
 {
-    *net =
-        (lq_net){.cfg = *cfg, .loop = loop, .started_at = (uint64_t)time(NULL)};
+    *net = (lq_net){.cfg = *cfg, .loop = loop, .started_at = now_ms()};
     net->read_buf = lq_mem_alloc(LQ_NET_READ_SIZE);
     if (!net->read_buf) return -ENOMEM;
     lq_list_init(&net->conns);

@@ -57,6 +57,7 @@ typedef struct lq_net_cfg {
     void (*on_stream)(lq_conn *c);
     /* A connection is gone, all but its descriptor, which closes now. */
     void (*on_gone)(lq_net *net, int fd);
+    int worker; /* part of ids */
     void *data;
 } lq_net_cfg;
 
@@ -64,7 +65,8 @@ struct lq_net {
     /* Set by open, then constant. */
     lq_net_cfg cfg;
     lq_loop *loop;
-    uint64_t started_at; /* the wall clock, in seconds: part of ids */
+    uint64_t started_at; /* the wall clock, in ms: part of ids */
+    uint64_t last_id;
     /* Set before the first connection. */
     const lq_router *router;
 

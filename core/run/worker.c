@@ -223,6 +223,7 @@ static int open_net(lq_worker *w)
         .on_cancel = lq_dispatch_cancel,
         .on_stream = lq_stream_event,
         .on_gone = on_gone,
+        .worker = w->cfg.id,
         .data = w,
     };
     int err = lq_net_open(&w->net, &w->loop, &cfg);

@@ -5,6 +5,7 @@
 -- error, from level info on: that is all the I/O there is.
 -- Failure: what waits or asks for the worker raises, and says what is missing.
 
+local fields = require "luaqueduct.core.fields"
 local place = require "luaqueduct.place"
 
 local LEVELS = { debug = 1, info = 2, warn = 3, error = 4 }
@@ -25,8 +26,13 @@ function log.enabled(level)
   return assert(LEVELS[level], "no level") > LEVELS.debug
 end
 
-function log.write(level, message)
-  if log.enabled(level) then io.stderr:write(("%-5s %s\n"):format(level, message)) end
+function log.write(level, message, record_fields, name)
+  if not log.enabled(level) then return end
+
+  local text = tostring(message)
+  if name then text = name .. ": " .. text end
+  if record_fields then text = text .. " " .. fields.render(record_fields) end
+  io.stderr:write(("%-5s %s\n"):format(level, text))
 end
 
 local instance_mt = {}

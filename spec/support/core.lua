@@ -16,6 +16,7 @@ local object = absolute(os.getenv "LQ_CORE" or build .. "/spec/core.so")
 local modules = {
   "luaqueduct.core",
   "luaqueduct.core.errors",
+  "luaqueduct.core.fields",
   "luaqueduct.core.json",
   "luaqueduct.core.pack",
   "luaqueduct.core.router",

@@ -17,8 +17,10 @@ local Task = {}
 local task_mt = { __index = Task, __name = "luaqueduct.Task" }
 local scheduler
 
-local function write(level, message)
-  fake.log[#fake.log + 1] = { level = level, message = message }
+local function write(level, message, fields, name)
+  if LEVELS[level] < LEVELS[fake.level] then return end
+  fake.log[#fake.log + 1] = { level = level, message = tostring(message), fields = fields,
+    name = name }
 end
 
 local function check_wait()

@@ -5,6 +5,7 @@
 --- module of its own name afterwards, `luaqueduct.core.json` and so on.
 ---@class luaqueduct.core
 ---@field errors luaqueduct.core.errors
+---@field fields luaqueduct.core.fields
 ---@field json luaqueduct.core.json
 ---@field pack luaqueduct.core.pack
 ---@field router luaqueduct.core.router

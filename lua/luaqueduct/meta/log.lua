@@ -4,7 +4,7 @@
 --- From the least to the most urgent.
 ---@alias luaqueduct.Level "debug"|"info"|"warn"|"error"
 
---- Records as text; `aq.log` stands on it. Only in a worker.
+--- Records; `aq.log` stands on it. Only in a worker.
 ---@class luaqueduct.core.log
 local log = {}
 
@@ -16,7 +16,9 @@ function log.enabled(level) end
 
 --- Hands a record to the logging thread.
 ---@param level luaqueduct.Level
----@param message string
-function log.write(level, message) end
+---@param message any
+---@param fields? table
+---@param logger? string
+function log.write(level, message, fields, logger) end
 
 return log

@@ -1,0 +1,127 @@
+--- Fields of records: a Lua table as text and as JSON.
+
+local fields = require "luaqueduct.core.fields"
+local json = require "luaqueduct.core.json"
+
+local function text(table)
+  return fields.render(table, "text")
+end
+
+--- What JSON says of them, read by the project's own decoder.
+local function decoded(table)
+  return json.decode("{" .. fields.render(table, "json") .. "}")
+end
+
+local function failing()
+  return setmetatable({}, { __tostring = function() error "no" end })
+end
+
+describe("luaqueduct.core.fields", function()
+  describe("text", function()
+    it("is sorted by name", function()
+      assert.are.equal("file=a.txt is new=true user=7",
+        text { user = 7, file = "a.txt", ["is new"] = true })
+    end)
+
+    it("sorts many", function()
+      local many, expected = {}, {}
+      for i = 1, 200 do
+        many[("k%03d"):format(i)] = i
+        expected[i] = ("k%03d=%d"):format(i, i)
+      end
+
+      assert.are.equal(table.concat(expected, " "), text(many))
+    end)
+
+    it("quotes what would be taken for something else", function()
+      assert.are.equal([[a="two words" b="say \"hi\"" c="" d="k=v" e="1\n2\x00" f="a\\b"]],
+        text { a = "two words", b = 'say "hi"', c = "", d = "k=v", e = "1\n2\0", f = "a\\b" })
+    end)
+
+    it("has numbers, booleans and null", function()
+      assert.are.equal("a=1 b=1.5 c=-9223372036854775808 d=false e=null f=1.0 g=0.1",
+        text { a = 1, b = 1.5, c = math.mininteger, d = false, e = json.null, f = 1.0, g = 0.1 })
+      assert.are.equal("a=inf b=-inf c=nan", text { a = 1 / 0, b = -1 / 0, c = 0 / 0 })
+    end)
+
+    it("has plain tables as JSON", function()
+      assert.are.equal([==[a=[1,{"b":"x y"}] c={} d=[]]==],
+        text { a = { 1, { b = "x y" } }, c = {}, d = json.array {} })
+    end)
+
+    it("has other values as tostring has them, or by their type", function()
+      local named = setmetatable({}, { __tostring = function() return "my own" end })
+
+      assert.are.equal('a="my own" b=table', text { a = named, b = failing() })
+      assert.matches('^a="function: 0x%x+" b="table: 0x%x+"$', text { a = print, b = { print } })
+    end)
+
+    it("takes any key", function()
+      assert.are.equal("1=a 1.5=b table=d true=c",
+        text { "a", [1.5] = "b", [true] = "c", [failing()] = "d" })
+    end)
+
+    it("has no control character and no stray byte, in names neither", function()
+      assert.are.equal([[\n\x1b="\r\t\x7f" a=\u0085\u2028\xff]],
+        text { ["\n\27"] = "\r\t\127", a = "\xC2\x85\xE2\x80\xA8\xFF" })
+      assert.are.equal([=[a=["\u007f\u009b\u0001"]]=], text { a = { "\127\xC2\x9B\1" } })
+    end)
+
+    it("is empty without fields", function()
+      assert.are.equal("", text {})
+    end)
+  end)
+
+  describe("json", function()
+    it("keeps types", function()
+      local given = { a = 1, b = "two words", c = true, d = 1.5, e = json.null,
+        f = { 1, { g = "h" } }, i = json.array {} }
+
+      assert.are.same(given, decoded(given))
+    end)
+
+    it("has what JSON has no word for as a string", function()
+      local got = decoded { a = 1 / 0, b = -1 / 0, c = 0 / 0, d = failing(), e = { 1, x = 2 },
+        f = "\xFF" }
+
+      assert.are.same({ "inf", "-inf", "nan", "table", "\u{FFFD}" },
+        { got.a, got.b, got.c, got.d, got.f })
+      assert.matches("^table: 0x", got.e)
+    end)
+
+    it("survives any bytes", function()
+      local all = {}
+      for i = 0, 255 do all[i + 1] = string.char(i) end
+      local bytes = table.concat(all)
+
+      local rendered = fields.render({ [bytes] = bytes, t = { bytes:sub(1, 128) } }, "json")
+
+      assert.is_nil(rendered:find "[%c]")
+      local got = assert(json.decode("{" .. rendered .. "}"))
+      assert.are.equal(bytes:sub(1, 128), got.t[1])
+      assert.are.equal(bytes:sub(1, 128) .. ("\u{FFFD}"):rep(128),
+        got[bytes:sub(1, 128) .. ("\u{FFFD}"):rep(128)])
+    end)
+  end)
+
+  it("lets a __tostring render other fields", function()
+    local inner = setmetatable({}, { __tostring = function() return text { b = 2, c = { 3 } } end })
+
+    assert.are.equal('a="b=2 c=[3]" d={"e":1}', text { a = inner, d = { e = 1 } })
+  end)
+
+  it("refuses what is no table, and other formats", function()
+    assert.has_error(function() fields.render "x" end)
+    assert.has_error(function() fields.render({}, "xml") end)
+  end)
+
+  it("leaves nothing behind after a hundred thousand records", function()
+    collectgarbage()
+    local before = collectgarbage "count"
+
+    for i = 1, 100000 do fields.render({ i = i, s = "text" }, "json") end
+
+    collectgarbage()
+    assert.is_true(collectgarbage "count" < before + 64)
+  end)
+end)
