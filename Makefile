@@ -44,7 +44,7 @@ LOG_PURE_SRC := $(addprefix core/log/, level.c record.c escape.c render.c \
     queue.c log.c sink.c)
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
-    transport.c)
+    access.c transport.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)

@@ -246,6 +246,8 @@ static void take_back(lq_exchange *x)
     if (!x->is_writing || x->state != LQ_EXCHANGE_RUNNING) return;
     lq_buf_truncate(lq_exchange_out(x), x->mark);
     x->is_writing = false;
+    x->status = 0;
+    x->body_sent = 0;
 }
 
 static void on_done(lq_task *t, int status, int results);

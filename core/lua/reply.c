@@ -37,7 +37,7 @@ static void answer_bytes(lua_State *L, lq_exchange *x, int status, lq_str type,
                          lq_str body)
 {
     lq_buf *out = begin(L, x);
-    lq_response_opts opts = lq_exchange_opts(x, (int64_t)body.len);
+    lq_response_opts opts = lq_exchange_opts(x, status, (int64_t)body.len);
 
     check(L, lq_response_plain(out, &x->net->date, status, &opts, type, body));
 }
@@ -168,7 +168,7 @@ static lq_buf *put_head(lua_State *L, lq_exchange *x, int res, int64_t length,
     if (type && !has_type)
         check(L, lq_response_field(out, LQ_STR("Content-Type"),
                                    (lq_str){type, strlen(type)}));
-    *opts = lq_exchange_opts(x, length);
+    *opts = lq_exchange_opts(x, status, length);
     check(L, lq_response_end(out, opts, status));
     lua_settop(L, top);
     return out;
@@ -222,6 +222,7 @@ static void put_chunk(lua_State *L, lq_exchange *x, lq_str chunk)
     if (!out) luaL_error(L, "not enough memory");
     check(L, x->is_chunked ? lq_response_chunk(out, chunk)
                            : lq_buf_append(out, chunk.ptr, chunk.len));
+    x->body_sent += chunk.len;
     lq_conn_flush_later(x->conn);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "http/method.h"
+#include "net/access.h"
 #include "net/conn.h"
 
 enum {
@@ -55,6 +56,8 @@ static void reset(lq_exchange *x)
     x->has_clock = x->is_timed_out = false;
     x->paused_ms = 0;
     x->detached = NULL;
+    x->status = 0;
+    x->body_sent = 0;
 }
 
 lq_exchange *lq_exchange_new(lq_conn *c)
@@ -72,6 +75,7 @@ lq_exchange *lq_exchange_new(lq_conn *c)
     reset(x);
     x->conn = c;
     x->id = ++net->last_id;
+    lq_access_begin(x);
     x->started_ms = lq_loop_now(net->loop);
     if (lq_parser_init(&x->parser, &x->arena, &limits) < 0) {
         lq_exchange_free(x);
@@ -212,13 +216,15 @@ static bool is_last(const lq_exchange *x)
     return !x->conn || (x->conn->exchanges.prev == &x->link && !x->conn->in);
 }
 
-lq_response_opts lq_exchange_opts(lq_exchange *x, int64_t length)
+lq_response_opts lq_exchange_opts(lq_exchange *x, int status, int64_t length)
 {
     const lq_request *r = &x->parser.request;
     bool is_framed = length >= 0 || r->minor > 0 || r->method == LQ_HEAD;
 
     x->close = x->close || !r->keep_alive || !is_rest_small(x) || !is_framed ||
                (x->net->is_draining && is_last(x));
+    x->status = (uint16_t)status;
+    x->body_sent = length > 0 && r->method != LQ_HEAD ? (uint64_t)length : 0;
     if (x->close && x->request_done && x->conn) lq_conn_refuse(x->conn);
     return (lq_response_opts){
         .minor = r->minor,
@@ -257,6 +263,7 @@ void lq_exchange_end(lq_exchange *x)
     leave_detached(x);
     x->handler_done = true;
     x->state = LQ_EXCHANGE_ANSWERED;
+    lq_access_end(x, 500);
     if (!x->conn) {
         lq_exchange_recycle(x);
         return;
@@ -277,7 +284,7 @@ void lq_exchange_refuse(lq_exchange *x, int status)
     char text[80];
     int len = snprintf(text, sizeof text, "%d %s\n", status,
                        lq_status_reason(status));
-    lq_response_opts opts = lq_exchange_opts(x, len);
+    lq_response_opts opts = lq_exchange_opts(x, status, len);
     lq_buf *out = lq_exchange_out(x);
 
     if (!out || lq_response_plain(out, &x->net->date, status, &opts,
@@ -307,6 +314,7 @@ void lq_exchange_promote(lq_exchange *x)
 void lq_exchange_part(lq_exchange *x)
 {
     x->peer = x->conn->peer;
+    if (x->state != LQ_EXCHANGE_HEAD) lq_access_end(x, LQ_STATUS_LEFT);
     x->conn = NULL;
 }
 
@@ -338,7 +346,7 @@ static void answer_allow(lq_exchange *x, int status)
         len += (size_t)snprintf(allow + len, sizeof allow - len, "%s%s",
                                 len ? ", " : "", lq_method_name(m));
     }
-    opts = lq_exchange_opts(x, (int64_t)body.len);
+    opts = lq_exchange_opts(x, status, (int64_t)body.len);
     if (!out || lq_response_begin(out, &x->net->date, status) < 0 ||
         lq_response_field(out, LQ_STR("Allow"), (lq_str){allow, len}) < 0 ||
         (body.len && lq_response_field(out, LQ_STR("Content-Type"),
@@ -540,6 +548,7 @@ int lq_exchange_detach(lq_exchange *x, lq_conn **out)
     if (!is_first(x) || c->exchange_count > 1 || !x->request_done ||
         x->state != LQ_EXCHANGE_RUNNING)
         return LQ_EINVALID;
+    lq_access_end(x, 101);
     lq_list_remove(&x->link);
     c->exchange_count--;
     c->parsing = NULL;

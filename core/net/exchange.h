@@ -56,8 +56,11 @@ struct lq_exchange {
     bool discards;      /* what comes of the body is thrown away */
 
     /* The answer. */
-    lq_buf out; /* while earlier ones are unanswered */
-    bool close; /* the connection ends behind this answer */
+    lq_buf out;         /* while earlier ones are unanswered */
+    bool close;         /* the connection ends behind this answer */
+    uint16_t status;    /* 0: it has not begun */
+    uint64_t body_sent; /* bytes of its body, not those of chunks' frames */
+    uint64_t began_ns;  /* access.c's; 0: there is nothing to record */
     bool is_chunked;
     bool is_broken; /* it will not be whole */
     bool waits_drain;
@@ -114,8 +117,9 @@ void lq_exchange_refuse(lq_exchange *x, int status);
 lq_buf *lq_exchange_out(lq_exchange *x);
 
 /* How the answer's head is to be framed; fixes whether the connection is kept.
- * `length`: of the body in bytes, -1 when not known. */
-lq_response_opts lq_exchange_opts(lq_exchange *x, int64_t length);
+ * `length`: of the body in bytes, -1 when not known: then what is sent of it is
+ * added to body_sent. */
+lq_response_opts lq_exchange_opts(lq_exchange *x, int status, int64_t length);
 
 /* The head of a streamed answer has been written. The clock stops. */
 void lq_exchange_stream(lq_exchange *x, bool is_chunked);

@@ -5,7 +5,8 @@
  *          something to write.
  * Thread:  owner loop, unless a line says otherwise.
  * Life:    open -> (connections come and go)* -> drain? -> close -> on_closed.
- * Knows:   base, http, loop. Not Lua: what is above is reached through cfg.
+ * Knows:   base, http, loop, log. Not Lua: what is above is reached through
+ * cfg.
  */
 #ifndef LQ_NET_H
 #define LQ_NET_H
@@ -16,6 +17,7 @@
 #include "base/list.h"
 #include "http/response.h"
 #include "http/route.h"
+#include "log/log.h"
 #include "loop/loop.h"
 
 typedef struct lq_conn lq_conn;
@@ -57,7 +59,8 @@ typedef struct lq_net_cfg {
     void (*on_stream)(lq_conn *c);
     /* A connection is gone, all but its descriptor, which closes now. */
     void (*on_gone)(lq_net *net, int fd);
-    int worker; /* part of ids */
+    int worker;               /* part of ids */
+    const lq_log *access_log; /* borrowed; NULL: none */
     void *data;
 } lq_net_cfg;
 

@@ -224,6 +224,7 @@ static int open_net(lq_worker *w)
         .on_stream = lq_stream_event,
         .on_gone = on_gone,
         .worker = w->cfg.id,
+        .access_log = o->access_log ? &w->log : NULL,
         .data = w,
     };
     int err = lq_net_open(&w->net, &w->loop, &cfg);

@@ -89,7 +89,7 @@ describe("a worker that ends", function()
     for restarts, delay in ipairs { 0, 100, 200, 400 } do
       app:get "/stop"
       wait_restarts(app, restarts)
-      assert.is_truthy(app:log():find(("started again in %d ms"):format(delay), 1, true))
+      app:wait_log(("started again in %d ms"):format(delay))
     end
     app:stop { status = 0 }
   end)

@@ -1,6 +1,7 @@
 --- Waiting in the real program: where it works, and what it looks like.
 
 local server = require "spec.support.server"
+local wait = require "spec.support.wait"
 
 local SOURCE = [[
 local aq = require "luaqueduct"
@@ -226,7 +227,7 @@ for _, workers in ipairs { 1, 4 } do
 
     it("of every never overlaps, and goes on after an error", function()
       answers("/every", "1 true")
-      assert.matches("second run", app:log(), 1, true)
+      app:wait_log "second run"
     end)
 
     it("of all is side by side; the first error cancels the rest", function()
@@ -254,8 +255,10 @@ for _, workers in ipairs { 1, 4 } do
       for _, path in ipairs { "/sort", "/gsub", "/inside" } do
         local before = #app:log()
         assert.are.equal(500, app:get(path).status)
-        assert.matches("GET " .. path .. ": .*cannot wait here.*table.sort.*gsub",
-          app:log():sub(before + 1))
+        wait.till(function()
+          return app:log():find("GET " .. path .. ": .*cannot wait here.*table.sort.*gsub",
+            before + 1)
+        end, 5, "the record of " .. path)
       end
     end)
 
