@@ -182,14 +182,26 @@ static int move_up(const lq_sink *s, int number)
     return 0;
 }
 
+/* How many files there are in a row, from PATH.1 on. */
+static int count_old(const lq_sink *s)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    int count = 0;
+
+    while (count < s->cfg.rotate_keep - 1 &&
+           name_of(s, count + 1, path, sizeof path) && lstat(path, &st) == 0)
+        count++;
+    return count;
+}
+
 /* Until a new file is there the old one is written to, whatever its name. */
 static void rotate(lq_sink *s)
 {
     int i, fd, err = 0;
 
     s->tried_ms = now_ms();
-    for (i = s->cfg.rotate_keep - 1; i >= 0 && err == 0; i--)
-        err = move_up(s, i);
+    for (i = count_old(s); i >= 0 && err == 0; i--) err = move_up(s, i);
     if (err < 0) return;
     fd = open_path(s->cfg.path);
     if (fd < 0) return;
