@@ -2,7 +2,8 @@
 --
 -- Busted loads this file before the specs (see .busted). Afterwards
 -- `require "luaqueduct.core.json"` works as it does in the runtime, and so
--- do the modules that exist for specs only: spec.forwarded, spec.http, spec.run, spec.proc.
+-- do the modules that exist for specs only: spec.http, spec.log, spec.run,
+-- spec.proc and so on.
 -- Failure: a module whose shared object is not built raises at its require.
 
 local function absolute(path)
@@ -23,6 +24,7 @@ local modules = {
   "luaqueduct.core.url",
   "spec.forwarded",
   "spec.http",
+  "spec.log",
   "spec.proc",
   "spec.run",
 }
