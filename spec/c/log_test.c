@@ -316,7 +316,7 @@ static long read_lines(const char *path, size_t *next)
     return count;
 }
 
-static void init_names(sender *senders, char (*names)[8], const lq_log *like)
+static void init_names(sender *senders, char (*names)[16], const lq_log *like)
 {
     int i;
 
@@ -331,7 +331,7 @@ static void write_everything(size_t per_sender, uint64_t rotate)
 {
     fixture f = {.per_sender = per_sender};
     sender senders[SENDERS];
-    char names[SENDERS][8], path[96];
+    char names[SENDERS][16], path[96];
     size_t next[SENDERS] = {0}, refused = 0;
     long count = 0, n;
     lq_log like = {.who = "?", .level = LQ_LOG_INFO};
