@@ -136,8 +136,11 @@ int lq_escape_text(lq_buf *out, lq_str s)
 
 int lq_escape_value(lq_buf *out, lq_str s)
 {
-    bool is_word = s.len > 0 && plain_run(s, CONTROL | QUOTE | BLANK) == s.len;
+    size_t run = plain_run(s, CONTROL | HIGH | QUOTE | BLANK);
+    bool is_word;
 
+    if (run == s.len && run > 0) return lq_buf_append(out, s.ptr, s.len);
+    is_word = s.len > 0 && plain_run(s, CONTROL | QUOTE | BLANK) == s.len;
     return is_word ? escape(out, &text_style, s)
                    : escape_quoted(out, &quoted_style, s);
 }

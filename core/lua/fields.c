@@ -1,8 +1,8 @@
 /* fields.c - see fields.h.
  *
- * First every key and value is made a string, a number, a boolean or null, on
- * the Lua stack: that may run code of the app, which may log in its turn. Then
- * all of them are written, and nothing can raise.
+ * Unless they are simple, every key and value is first made a string, a number,
+ * a boolean or null, on the Lua stack: that may run code of the app, which may
+ * log in its turn. Then all of them are written, and nothing can raise.
  */
 #include "lua/fields.h"
 
@@ -16,10 +16,22 @@
 
 enum { FEW = 16 }; /* fields that need no memory of their own */
 
+typedef enum kind {
+    STRING,
+    JSON, /* a string that is JSON already */
+    INTEGER,
+    FLOAT,
+    BOOLEAN,
+    NONE, /* null */
+} kind;
+
+/* Strings are lent by the stack, or by the table itself. */
 typedef struct field {
     lq_str key;
-    int value;    /* where it stands on the stack */
-    bool is_json; /* a string that is JSON already */
+    kind kind;
+    lq_str string;
+    lua_Integer integer; /* or the boolean */
+    lua_Number number;
 } field;
 
 /* ---- values that can be written ----------------------------------------- */
@@ -75,23 +87,58 @@ static bool is_plain(lua_State *L, int idx)
     return lq_json_is_array(L, idx);
 }
 
-/* Returns whether it is JSON now. */
-static bool make_writable(lua_State *L, int idx, lq_buf *out)
+/* Replaces the value by its text or its JSON; returns which. */
+static kind make_string(lua_State *L, int idx, lq_buf *out)
+{
+    if (lua_type(L, idx) == LUA_TTABLE && is_plain(L, idx) &&
+        make_json(L, idx, out))
+        return JSON;
+    make_text(L, idx);
+    return STRING;
+}
+
+/* Reads the value at `idx`. Returns false for what is to be made a string. */
+static bool read_value(lua_State *L, int idx, field *f)
 {
     switch (lua_type(L, idx)) {
     case LUA_TSTRING:
+        f->kind = STRING;
+        f->string.ptr = lua_tolstring(L, idx, &f->string.len);
+        return true;
     case LUA_TNUMBER:
-    case LUA_TBOOLEAN: return false;
-    case LUA_TLIGHTUSERDATA:
-        if (!lua_touserdata(L, idx)) return false; /* null */
-        break;
-    case LUA_TTABLE:
-        if (is_plain(L, idx) && make_json(L, idx, out)) return true;
-        break;
-    default: break;
+        f->kind = lua_isinteger(L, idx) ? INTEGER : FLOAT;
+        if (f->kind == INTEGER)
+            f->integer = lua_tointeger(L, idx);
+        else
+            f->number = lua_tonumber(L, idx);
+        return true;
+    case LUA_TBOOLEAN:
+        f->kind = BOOLEAN;
+        f->integer = lua_toboolean(L, idx);
+        return true;
+    case LUA_TLIGHTUSERDATA: f->kind = NONE; return !lua_touserdata(L, idx);
+    default: return false;
     }
-    make_text(L, idx);
-    return false;
+}
+
+/* The usual case: a few fields, with strings for names, and values that need
+ * no conversion. Nothing is copied, and no code of the app runs. Returns how
+ * many, or -1: it is another case. */
+static int read_simple(lua_State *L, int table, field fields[FEW])
+{
+    int top = lua_gettop(L), count = 0;
+
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        if (count == FEW || lua_type(L, -2) != LUA_TSTRING ||
+            !read_value(L, top + 2, &fields[count])) {
+            lua_settop(L, top);
+            return -1;
+        }
+        fields[count].key.ptr =
+            lua_tolstring(L, top + 1, &fields[count].key.len);
+        count++;
+    }
+    return count;
 }
 
 /* Pushes every key and every value of the table; returns how many pairs. */
@@ -136,18 +183,12 @@ static void sort(field *fields, size_t count)
 
 /* ---- writing ------------------------------------------------------------ */
 
-static int put_number(lua_State *L, int idx, lq_buf *out)
+static int put_integer(lua_Integer v, lq_buf *out)
 {
-    double v = lua_tonumber(L, idx);
     int err = lq_buf_reserve(out, LQ_NUMBER_MAX);
 
-    if (err < 0) return err;
-    if (lua_isinteger(L, idx))
-        out->tail +=
-            lq_number_put_int(out->data + out->tail, lua_tointeger(L, idx));
-    else
-        out->tail += lq_number_put_float(out->data + out->tail, v);
-    return 0;
+    if (err == 0) out->tail += lq_number_put_int(out->data + out->tail, v);
+    return err;
 }
 
 static int put_word(lq_buf *out, lq_str word)
@@ -155,46 +196,39 @@ static int put_word(lq_buf *out, lq_str word)
     return lq_buf_append(out, word.ptr, word.len);
 }
 
-/* A number that JSON has no word for. */
-static int put_odd_number(double v, lq_log_format format, lq_buf *out)
+static int put_string(lq_str s, lq_log_format format, lq_buf *out)
 {
-    lq_str text = isnan(v) ? LQ_STR("nan")
-                  : v > 0  ? LQ_STR("inf")
-                           : LQ_STR("-inf");
-
-    return format == LQ_LOG_JSON ? lq_escape_json(out, text)
-                                 : put_word(out, text);
-}
-
-static int put_string(lua_State *L, const field *f, lq_log_format format,
-                      lq_buf *out)
-{
-    lq_str s;
-
-    s.ptr = lua_tolstring(L, f->value, &s.len);
-    if (f->is_json) return lq_escape_json_text(out, s);
     return format == LQ_LOG_JSON ? lq_escape_json(out, s)
                                  : lq_escape_value(out, s);
 }
 
-static int put_value(lua_State *L, const field *f, lq_log_format format,
-                     lq_buf *out)
+/* JSON has no word for some: they are strings there. */
+static int put_float(double v, lq_log_format format, lq_buf *out)
 {
-    switch (lua_type(L, f->value)) {
-    case LUA_TSTRING: return put_string(L, f, format, out);
-    case LUA_TNUMBER:
-        if (!isfinite(lua_tonumber(L, f->value)))
-            return put_odd_number(lua_tonumber(L, f->value), format, out);
-        return put_number(L, f->value, out);
-    case LUA_TBOOLEAN:
-        return put_word(out, lua_toboolean(L, f->value) ? LQ_STR("true")
-                                                        : LQ_STR("false"));
+    int err;
+
+    if (isnan(v)) return put_string(LQ_STR("nan"), format, out);
+    if (isinf(v))
+        return put_string(v > 0 ? LQ_STR("inf") : LQ_STR("-inf"), format, out);
+    err = lq_buf_reserve(out, LQ_NUMBER_MAX);
+    if (err == 0) out->tail += lq_number_put_float(out->data + out->tail, v);
+    return err;
+}
+
+static int put_value(const field *f, lq_log_format format, lq_buf *out)
+{
+    switch (f->kind) {
+    case STRING: return put_string(f->string, format, out);
+    case JSON: return lq_escape_json_text(out, f->string);
+    case INTEGER: return put_integer(f->integer, out);
+    case FLOAT: return put_float(f->number, format, out);
+    case BOOLEAN:
+        return put_word(out, f->integer ? LQ_STR("true") : LQ_STR("false"));
     default: return put_word(out, LQ_STR("null"));
     }
 }
 
-static int put_field(lua_State *L, const field *f, lq_log_format format,
-                     lq_buf *out)
+static int put_field(const field *f, lq_log_format format, lq_buf *out)
 {
     bool is_json = format == LQ_LOG_JSON;
     int err = 0;
@@ -205,27 +239,50 @@ static int put_field(lua_State *L, const field *f, lq_log_format format,
         err =
             is_json ? lq_escape_json(out, f->key) : lq_escape_text(out, f->key);
     if (err == 0) err = put_word(out, is_json ? LQ_STR(":") : LQ_STR("="));
-    return err < 0 ? err : put_value(L, f, format, out);
+    return err < 0 ? err : put_value(f, format, out);
+}
+
+/* Returns -ENOMEM. */
+static int put_all(field *fields, size_t count, lq_log_format format,
+                   lq_buf *out)
+{
+    size_t i;
+    int err = 0;
+
+    sort(fields, count);
+    lq_buf_clear(out);
+    for (i = 0; i < count && err == 0; i++)
+        err = put_field(&fields[i], format, out);
+    return err;
+}
+
+/* Fields of every kind, which are made strings on the stack. */
+static int put_any(lua_State *L, int table, lq_log_format format, lq_buf *out)
+{
+    int top = lua_gettop(L), at = top + 1, err;
+    size_t count = push_all(L, table), i;
+    field *fields = lua_newuserdatauv(L, count * sizeof *fields, 0);
+
+    for (i = 0; i < count; i++, at += 2) {
+        if (lua_type(L, at) != LUA_TSTRING) make_text(L, at);
+        fields[i].key.ptr = lua_tolstring(L, at, &fields[i].key.len);
+        if (read_value(L, at + 1, &fields[i])) continue;
+        fields[i].kind = make_string(L, at + 1, out);
+        fields[i].string.ptr = lua_tolstring(L, at + 1, &fields[i].string.len);
+    }
+    err = put_all(fields, count, format, out);
+    lua_settop(L, top);
+    return err;
 }
 
 void lq_fields_put(lua_State *L, int idx, lq_log_format format, lq_buf *out)
 {
-    int table = lua_absindex(L, idx), top = lua_gettop(L), err = 0, at;
-    size_t count = push_all(L, table), i;
-    field few[FEW], *fields = few;
+    int table = lua_absindex(L, idx), count, err;
+    field few[FEW];
 
-    if (count > FEW) fields = lua_newuserdatauv(L, count * sizeof *fields, 0);
-    for (i = 0; i < count; i++) {
-        at = top + 1 + 2 * (int)i;
-        if (lua_type(L, at) != LUA_TSTRING) make_text(L, at);
-        fields[i].key.ptr = lua_tolstring(L, at, &fields[i].key.len);
-        fields[i].value = at + 1;
-        fields[i].is_json = make_writable(L, at + 1, out);
-    }
-    sort(fields, count);
-    lq_buf_clear(out);
-    for (i = 0; i < count && err == 0; i++)
-        err = put_field(L, &fields[i], format, out);
-    lua_settop(L, top);
+    luaL_checkstack(L, 4, "too many fields");
+    count = read_simple(L, table, few);
+    err = count < 0 ? put_any(L, table, format, out)
+                    : put_all(few, (size_t)count, format, out);
     if (err < 0) luaL_error(L, "not enough memory");
 }

@@ -2,9 +2,9 @@
  *
  * Made when the answer is complete, or when it is known that it will not be.
  * One whose connection ended before the answer began has the status 499, one
- * that took its connection out of HTTP 101. The bytes are those of the answer's body,
- * without its frames. A connection that ends in the middle of a head has asked
- * for nothing.
+ * that took its connection out of HTTP 101. The bytes are those of the answer's
+ * body, without its frames. A connection that ends in the middle of a head has
+ * asked for nothing.
  *
  * Owns:    nothing.
  * Thread:  owner loop.

@@ -86,25 +86,18 @@ lq_exchange *lq_exchange_new(lq_conn *c)
     return x;
 }
 
-static char *put_hex(char *out, uint64_t v)
-{
-    char text[16];
-    size_t at = sizeof text;
-
-    do text[--at] = "0123456789abcdef"[v & 15];
-    while (v >>= 4);
-    memcpy(out, text + at, sizeof text - at);
-    return out + sizeof text - at;
-}
-
 size_t lq_exchange_id(const lq_exchange *x, char out[LQ_EXCHANGE_ID_CAP])
 {
-    char *at = put_hex(out, x->net->started_at);
+    static const char digits[] = "0123456789abcdef";
+    char text[16];
+    size_t at = sizeof text, len = x->net->id_len;
+    uint64_t v = x->id;
 
-    *at++ = '-';
-    at = put_hex(at, (uint64_t)x->net->cfg.worker);
-    *at++ = '-';
-    return (size_t)(put_hex(at, x->id) - out);
+    do text[--at] = digits[v & 15];
+    while (v >>= 4);
+    memcpy(out, x->net->id, len);
+    memcpy(out + len, text + at, sizeof text - at);
+    return len + sizeof text - at;
 }
 
 void lq_exchange_free(lq_exchange *x)

@@ -2,6 +2,7 @@
 #include "net/net.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -64,17 +65,24 @@ static void flush_dirty(lq_turn *turn)
         lq_conn_flush(LQ_CONTAINER_OF(link, lq_conn, dirty));
 }
 
-static uint64_t now_ms(void)
+/* The time of the start in ms, and the worker: a worker that is started again
+ * repeats no id. */
+static void set_id(lq_net *net)
 {
     struct timespec now;
+    long long ms;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    ms = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    net->id_len =
+        (size_t)snprintf(net->id, sizeof net->id, "%llx-%x-",
+                         (unsigned long long)ms, (unsigned)net->cfg.worker);
 }
 
 int lq_net_open(lq_net *net, lq_loop *loop, const lq_net_cfg *cfg)
 {
-    *net = (lq_net){.cfg = *cfg, .loop = loop, .started_at = now_ms()};
+    *net = (lq_net){.cfg = *cfg, .loop = loop};
+    set_id(net);
     net->read_buf = lq_mem_alloc(LQ_NET_READ_SIZE);
     if (!net->read_buf) return -ENOMEM;
     lq_list_init(&net->conns);

@@ -29,7 +29,8 @@ enum {
     LQ_NET_READ_AHEAD = 8 * 1024,  /* the same outside of bodies */
     LQ_NET_HIGH_WATER = 32 * 1024, /* unsent or unread: the other side waits */
     LQ_NET_LOW_WATER = 8 * 1024,   /* under this it goes on */
-    LQ_NET_PIPELINE = 64,          /* requests of a connection at a time */
+    LQ_NET_ID_CAP = 32,
+    LQ_NET_PIPELINE = 64, /* requests of a connection at a time */
 };
 
 typedef struct lq_net_cfg {
@@ -68,7 +69,8 @@ struct lq_net {
     /* Set by open, then constant. */
     lq_net_cfg cfg;
     lq_loop *loop;
-    uint64_t started_at; /* the wall clock, in ms: part of ids */
+    char id[LQ_NET_ID_CAP]; /* what the ids of its requests begin with */
+    size_t id_len;
     uint64_t last_id;
     /* Set before the first connection. */
     const lq_router *router;

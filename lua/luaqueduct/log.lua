@@ -11,27 +11,11 @@ local LEVELS = { "debug", "info", "warn", "error" }
 
 local m = {}
 
-local function refuse(message, logger, fields)
-  if message == logger then place.raise("call the logger with a dot: log.info(…)") end
-  place.raise("the fields of a record must be a table, not a %s", type(fields))
-end
-
 --- One function a level; nothing is formatted while the level is off.
-local function writer(logger, level, name)
-  local write = core.write
-
-  return function(message, fields)
-    if message == logger or fields ~= nil and type(fields) ~= "table" then
-      refuse(message, logger, fields)
-    end
-    write(level, message, fields, name)
-  end
-end
-
 local function new(name)
   local logger = {}
 
-  for _, level in ipairs(LEVELS) do logger[level] = writer(logger, level, name) end
+  for _, level in ipairs(LEVELS) do logger[level] = core.writer(level, logger, name) end
   return logger
 end
 
@@ -52,7 +36,7 @@ function m.print(...)
 
   local parts = table.pack(...)
   for i = 1, parts.n do parts[i] = tostring(parts[i]) end
-  core.write("info", table.concat(parts, "\t"))
+  m.log.info(table.concat(parts, "\t"))
 end
 
 ---@type luaqueduct.Logger

@@ -20,18 +20,33 @@ local function missing(what)
   return function() raise(what) end
 end
 
-local log = {}
+local function check_record(logger, message, list)
+  if rawequal(message, logger) then place.raise("call the logger with a dot: log.info(…)") end
+  if list ~= nil and type(list) ~= "table" then
+    place.raise("the fields of a record must be a table, not a %s", type(list))
+  end
+end
 
-function log.enabled(level)
+--- core.log on top of `write(level, message, fields, name)` and `enabled(level)`.
+local function log_of(write, enabled)
+  local function writer(level, logger, name)
+    return function(message, list)
+      check_record(logger, message, list)
+      if enabled(level) then write(level, message, list, name) end
+    end
+  end
+
+  return { enabled = enabled, writer = writer }
+end
+
+local function is_enabled(level)
   return assert(LEVELS[level], "no level") > LEVELS.debug
 end
 
-function log.write(level, message, record_fields, name)
-  if not log.enabled(level) then return end
-
+local function write_line(level, message, list, name)
   local text = tostring(message)
   if name then text = name .. ": " .. text end
-  if record_fields then text = text .. " " .. fields.render(record_fields) end
+  if list then text = text .. " " .. fields.render(list) end
   io.stderr:write(("%-5s %s\n"):format(level, text))
 end
 
@@ -44,7 +59,7 @@ end
 local modules = {
   ["luaqueduct.core.dispatch"] = { response_mt = function() end },
   ["luaqueduct.core.instance"] = setmetatable({}, instance_mt),
-  ["luaqueduct.core.log"] = log,
+  ["luaqueduct.core.log"] = log_of(write_line, is_enabled),
   ["luaqueduct.core.task"] = {
     current = missing "waiting for other functions",
     now = missing "aq.now",
@@ -54,7 +69,7 @@ local modules = {
   },
 }
 
-local m = {}
+local m = { log_of = log_of }
 
 --- Puts them where `require` finds them, unless this is a worker.
 function m.install()

@@ -7,7 +7,7 @@
 
 local core = require "luaqueduct.core.task"
 local errors = require "luaqueduct.core.errors"
-local log = require "luaqueduct.core.log"
+local log = require "luaqueduct.log".log
 local place = require "luaqueduct.place"
 
 local m = {}
@@ -71,7 +71,7 @@ local function run_every(seconds, fn, from)
     core.sleep(math.max(due - core.now(), 0))
     local ok, err = xpcall(fn, traced)
     if not ok then
-      log.write("error", ("error in aq.every of %s: %s"):format(from, err.trace))
+      log.error(("error in aq.every of %s: %s"):format(from, err.trace))
     end
     due = next_due(due, seconds)
   end
@@ -192,7 +192,7 @@ local function run_shielded(box, fn, ...)
 
   box.results = results
   if not results[1] and box.is_left then
-    log.write("error", "error in aq.shield, after its caller was cancelled: " .. results[2].trace)
+    log.error("error in aq.shield, after its caller was cancelled: " .. results[2].trace)
   end
 end
 

@@ -5,6 +5,8 @@
 -- is built, and small stand-ins otherwise.
 -- Failure: an error in the task of `run` is raised; other tasks log theirs.
 
+local plain = require "luaqueduct.plain"
+
 local WAIT = {} -- what a task yields: it waits
 
 local fake = { log = {}, level = "debug" }
@@ -18,7 +20,6 @@ local task_mt = { __index = Task, __name = "luaqueduct.Task" }
 local scheduler
 
 local function write(level, message, fields, name)
-  if LEVELS[level] < LEVELS[fake.level] then return end
   fake.log[#fake.log + 1] = { level = level, message = tostring(message), fields = fields,
     name = name }
 end
@@ -321,10 +322,9 @@ end
 
 local modules = {
   ["luaqueduct.core.task"] = core_task,
-  ["luaqueduct.core.log"] = {
-    enabled = function(level) return LEVELS[level] >= LEVELS[fake.level] end,
-    write = write,
-  },
+  ["luaqueduct.core.log"] = plain.log_of(write, function(level)
+    return LEVELS[level] >= LEVELS[fake.level]
+  end),
   ["luaqueduct.core.errors"] = { new = new_error },
   ["luaqueduct.core.instance"] = {
     id = 1, workers = 1, restarts = 0, generation = 1, stop = function() end,

@@ -14,11 +14,13 @@ local log = {}
 ---@nodiscard
 function log.enabled(level) end
 
---- Hands a record to the logging thread.
+--- A function that hands records of that level to the logging thread. It refuses to be called with
+--- the logger, which is the table that it stands in, as its message.
 ---@param level luaqueduct.Level
----@param message any
----@param fields? table
----@param logger? string
-function log.write(level, message, fields, logger) end
+---@param logger table
+---@param name? string
+---@return fun(message: any, fields?: table)
+---@nodiscard
+function log.writer(level, logger, name) end
 
 return log
