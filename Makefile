@@ -31,7 +31,7 @@ LLHTTP_INC_DIR := /usr/share/include/llhttp
 
 # ---- sources ---------------------------------------------------------------
 
-BASE_SRC := $(addprefix core/base/, err.c mem.c buf.c arena.c utf8.c \
+BASE_SRC := $(addprefix core/base/, broken.c err.c mem.c buf.c arena.c utf8.c \
     number.c address.c)
 # What of room `http` matches routes: plain Lua can load it.
 ROUTE_SRC := $(addprefix core/http/, method.c url.c pattern.c syntax.c tree.c \
@@ -48,8 +48,8 @@ NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
-LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c vm.c task.c \
-    app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
+LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
+    task.c app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
@@ -153,6 +153,7 @@ debug asan tsan clang:
 .PHONY: core-so spec-build
 core-so: $(OUT)/spec/core.so
 spec-build: build $(OUT)/spec/core.so $(OUT)/spec/malloc_count.so $(OUT)/spec/load \
+    $(OUT)/spec/breaker.so \
     $(C_TESTS:%=$(OUT)/spec/%_test)
 
 $(OUT)/luaqueduct: $(call obj,$(CORE_SRC) $(TSAN_SRC)) $(LLHTTP_OBJ)
@@ -187,6 +188,12 @@ $(OUT)/fuzz_%: $(OUT)/obj/spec/fuzz/fuzz_%.o \
     $(call obj,$(FUZZ_SRC) $(FUZZ_PURE_SRC)) $(LLHTTP_OBJ)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# A C module that breaks the worker it is loaded into.
+$(OUT)/spec/breaker.so: $(call obj,spec/support/breaker.c)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^
 
 # It stands in for malloc itself: no sanitizer, no variant.
 $(OUT)/spec/malloc_count.so: spec/support/malloc_count.c
@@ -243,7 +250,7 @@ test-all:
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan spec-build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=tsan build \
-	    $(C_TESTS:%=$(BUILD)/tsan/spec/%_test)
+	    $(BUILD)/tsan/spec/breaker.so $(C_TESTS:%=$(BUILD)/tsan/spec/%_test)
 	@$(MAKE) --no-print-directory fuzz-build
 	@failed=0; \
 	for run in style spec-plain spec-asan spec-tsan fuzz-short; do \

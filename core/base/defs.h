@@ -37,7 +37,7 @@
 #define LQ_DEBUG_ASSERT(cond) ((void)0)
 #endif
 
-/* Prints file, line, condition and thread name, and aborts. */
+/* Ends the thread when it is a worker's, else the process: broken.h. */
 _Noreturn void lq_assert_failed(const char *file, int line, const char *cond);
 
 #endif

@@ -5,17 +5,18 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/broken.h"
 
 _Noreturn void lq_assert_failed(const char *file, int line, const char *cond)
 {
-    char thread[16] = "?";
+    char text[256], thread[16] = "?";
 
     pthread_getname_np(pthread_self(), thread, sizeof thread);
-    fprintf(stderr, "luaqueduct: %s:%d: assertion failed in thread %s: %s\n",
-            file, line, thread, cond);
-    abort();
+    snprintf(text, sizeof text, "%s:%d: assertion failed in thread %s: %s",
+             file, line, thread, cond);
+    lq_broken_end(text);
 }
 
 int lq_err_set(lq_err *err, int code, const char *format, ...)

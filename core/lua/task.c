@@ -242,13 +242,26 @@ static void settle_interrupt(lq_vm *vm)
         lq_interrupt_end(&vm->running, vm->L);
 }
 
+/* Lua has run out of stack while it handled that, so not all has been handled.
+ * Of a user's own pcall or coroutine it is no business of ours. */
+static void note_status(lq_vm *vm, int status)
+{
+    if (LQ_LIKELY(status != LUA_ERRERR) || vm->is_broken) return;
+    vm->is_broken = true;
+    if (vm->cfg.on_broken) vm->cfg.on_broken(vm);
+}
+
 /* Closes the coroutines from the innermost out. On top of vm->L stands the
  * error that ended the task, or nil; errors in `<close>` variables are
  * logged. */
 static void close_coroutines(lq_task *t, lua_State *co)
 {
+    int status;
+
     if (has_mark(co, &pass_mark)) close_coroutines(t, lua_tothread(co, 1));
-    if (lq_task_reset(t->vm, co) != LUA_OK && is_new_error(t->vm->L, co))
+    status = lq_task_reset(t->vm, co);
+    note_status(t->vm, status);
+    if (status != LUA_OK && is_new_error(t->vm->L, co))
         lq_task_log_error(t->vm, co, "error while a task was closed");
     lua_settop(co, 0);
 }
@@ -306,18 +319,20 @@ static void cancel_now(lq_task *t)
 
 static void fail(lq_task *t, int status)
 {
+    lq_vm *vm = t->vm;
     void (*on_done)(lq_task *, int, int) = t->on_done;
 
-    lq_vm_open_reserve(t->vm);
-    if (status == LUA_ERRMEM) lq_vm_run_short(t->vm);
+    lq_vm_open_reserve(vm);
+    if (status == LUA_ERRMEM) lq_vm_run_short(vm);
     /* First the report, for which the stack must stand, then the end. */
     if (on_done)
         on_done(t, status, 1);
     else
-        lq_task_log_error(t->vm, t->co, "error in a task");
+        lq_task_log_error(vm, t->co, "error in a task");
     t->on_done = NULL;
     unwind(t, true);
     recycle(t);
+    note_status(vm, status);
 }
 
 /* A yield that is not ours: the task has no one to yield to. */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/broken.h"
 #include "base/mem.h"
 #include "lua/libs.h"
 #include "lua/task.h"
@@ -130,6 +131,24 @@ static void on_warn(void *ud, const char *message, int to_be_continued)
     vm->warning[0] = '\0';
 }
 
+/* ---- panic
+ * ------------------------------------------------------------------------ */
+
+/* An error that nobody catches, as in a coroutine that a C module has made and
+ * not resumed. Lua would abort the process. */
+static int on_panic(lua_State *L)
+{
+    lq_vm *vm = lq_vm_of(L);
+    char text[400];
+
+    snprintf(text, sizeof text,
+             "panic, an error outside any protected call: %s",
+             lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+                                            : "(not a string)");
+    if (vm->cfg.on_panic) vm->cfg.on_panic(vm, text);
+    lq_broken_end(text);
+}
+
 /* ---- life
  * -------------------------------------------------------------------------- */
 
@@ -142,6 +161,7 @@ int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg)
     if (!vm->L) return -ENOMEM;
     *(lq_vm **)lua_getextraspace(vm->L) = vm;
     lua_setwarnf(vm->L, on_warn, vm);
+    lua_atpanic(vm->L, on_panic);
     lua_gc(vm->L, LUA_GCSTOP);
     lua_pushcfunction(vm->L, open_libs);
     if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) {

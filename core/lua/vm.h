@@ -35,6 +35,11 @@ typedef struct lq_vm_cfg {
     size_t memory_limit;  /* of the heap, in bytes; 0: none */
     /* os.exit, aq.instance.stop: the thread is to drain and end. */
     void (*on_stop)(lq_vm *);
+    /* An error in error handling was left of a task; once. */
+    void (*on_broken)(lq_vm *);
+    /* An error outside any protected call: the state is not to be used any
+     * more. Does not return; NULL: the thread ends (base/broken.h). */
+    void (*on_panic)(lq_vm *, const char *text);
     /* The heap stays near its limit after a memory error; may be NULL. */
     void (*on_full)(lq_vm *);
     void *data;
@@ -57,6 +62,7 @@ struct lq_vm {
     int unyieldable;    /* user coroutines that run inside a C function */
     lq_turn turn;
     bool is_short;     /* a memory error is to be followed up behind the task */
+    bool is_broken;    /* on_broken has been called */
     char warning[512]; /* as far as it has come */
 
     /* dispatch.c, reply.c */

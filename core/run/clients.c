@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -90,4 +91,13 @@ int lq_clients_abandon(lq_clients *c)
     }
     uv_mutex_unlock(&c->lock);
     return count;
+}
+
+void lq_clients_close(lq_clients *c)
+{
+    int fd;
+
+    for (fd = 0; fd < c->cap; fd++)
+        if (c->has[fd / 8] & 1u << fd % 8) close(fd);
+    c->count = 0;
 }

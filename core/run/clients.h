@@ -5,9 +5,9 @@
  * the thread that has them, should it ever come back.
  *
  * Owns:    a list of descriptors, which are the worker's.
- * Thread:  add, remove - the worker. abandon - main thread.
- * Life:    init -> (add | remove)* -> abandon? -> fini, when the worker has
- *          been joined.
+ * Thread:  add, remove - the worker. abandon, close - main thread.
+ * Life:    init -> (add | remove)* -> abandon? -> close? -> fini, when the
+ *          worker has been joined.
  * Knows:   base, uv.
  */
 #ifndef LQ_CLIENTS_H
@@ -40,5 +40,8 @@ bool lq_clients_is_abandoned(lq_clients *c);
 
 /* Shuts them all, once. Returns how many there were. */
 int lq_clients_abandon(lq_clients *c);
+
+/* After abandon: closes them. The worker's thread has ended and left them. */
+void lq_clients_close(lq_clients *c);
 
 #endif

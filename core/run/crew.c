@@ -9,6 +9,7 @@ enum {
     FIRST_DELAY_MS = 100,
     LONGEST_DELAY_MS = 10000,
     LATE_MS = 1000, /* for a successor that was told to stop */
+    MOST_LOST = 3,
 };
 
 typedef enum stage {
@@ -55,7 +56,8 @@ typedef struct member {
     lq_pulse pulse;
     bool is_draining;
     bool is_watched; /* it accepts, or has accepted */
-    bool is_lost;
+    bool is_lost;    /* replaced, as its thread does not come back ... */
+    bool is_buried;  /* ... because it has broken */
 } member;
 
 /* ---- one place ---------------------------------------------------------- */
@@ -86,7 +88,7 @@ static member *new_member(lq_crew *crew)
     member *m =
         link ? LQ_CONTAINER_OF(link, member, link) : lq_mem_zalloc(sizeof *m);
 
-    if (m) m->is_draining = m->is_watched = m->is_lost = false;
+    if (m) m->is_draining = m->is_watched = m->is_lost = m->is_buried = false;
     return m;
 }
 
@@ -339,6 +341,15 @@ void lq_crew_report(lq_crew *crew, const lq_worker_report *r)
 /* ---- workers that hang ----------------------------------------------------
  */
 
+/* Too many of them hold memory, and some a processor, that nobody gives back.
+ */
+static void check_lost(lq_crew *crew)
+{
+    if (crew->lost >= MOST_LOST && crew->stage == SERVING &&
+        !crew->cfg.worker.options->no_respawn)
+        crew->cfg.on_lost(crew->cfg.data);
+}
+
 static void give_up(lq_crew *crew, member *m)
 {
     lq_log_printf(
@@ -361,6 +372,35 @@ void lq_crew_watch(lq_crew *crew)
         if (m->is_watched && !m->is_lost && lq_worker_watch(m->worker, now))
             give_up(crew, m);
     }
+    check_lost(crew);
+    check_ended(crew);
+}
+
+/* NULL: none. */
+static member *find_thread(lq_crew *crew, pthread_t thread)
+{
+    lq_list *link;
+    member *m;
+
+    for (link = crew->members.next; link != &crew->members; link = link->next) {
+        m = LQ_CONTAINER_OF(link, member, link);
+        if (!m->is_buried && lq_worker_is(m->worker, thread)) return m;
+    }
+    return NULL;
+}
+
+void lq_crew_bury(lq_crew *crew, const lq_broken *broken)
+{
+    member *m = find_thread(crew, broken->thread);
+
+    if (!m) return;
+    if (!m->is_lost) abandon(m);
+    m->is_buried = true;
+    lq_worker_bury(m->worker, broken->text);
+    if (crew->stage == STARTING || crew->stage == OPENING)
+        crew->cfg.on_failed(crew->cfg.data, broken->text);
+    check_lost(crew);
+    check_quiet(crew);
     check_ended(crew);
 }
 

@@ -12,6 +12,7 @@
 #ifndef LQ_CREW_H
 #define LQ_CREW_H
 
+#include "base/broken.h"
 #include "run/worker.h"
 
 typedef struct lq_crew lq_crew;
@@ -25,6 +26,8 @@ typedef struct lq_crew_cfg {
     void (*on_accepting)(void *data); /* everybody; once */
     /* Somebody cannot: before everybody accepts. */
     void (*on_failed)(void *data, const char *text);
+    /* The third thread is lost, and every further one; respawning only. */
+    void (*on_lost)(void *data);
     /* After end: nobody accepts any more. */
     void (*on_quiet)(void *data);
     /* After end: everybody is gone. Without respawning also before it: the
@@ -56,8 +59,11 @@ void lq_crew_report(lq_crew *crew, const lq_worker_report *report);
  * loops, and replaces one that does not. */
 void lq_crew_watch(lq_crew *crew);
 
-/* Threads that are stuck and cannot be joined: the process must end with
- * _exit. */
+/* A thread has broken: when it is that of a worker, it is replaced. */
+void lq_crew_bury(lq_crew *crew, const lq_broken *broken);
+
+/* Workers whose threads are stuck and cannot be joined, or have broken and left
+ * everything behind: the process must end with _exit. */
 int lq_crew_lost(const lq_crew *crew);
 
 int lq_crew_prepared(const lq_crew *crew);

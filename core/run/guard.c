@@ -35,6 +35,7 @@ typedef struct guard {
     uint64_t ready_ms;
     uint64_t deaths[LQ_GUARD_DEATHS]; /* when, the newest last */
     int death_count;
+    bool is_again; /* this runtime is not the first */
     int stop_signals;
     uint64_t deadline_ms; /* of the start or the stop; 0: none */
     bool is_late;         /* the deadline is over: the runtime was killed */
@@ -72,7 +73,7 @@ static _Noreturn void be_runtime(guard *g, int guard_fd, int line_fd)
         .sockets = g->sockets,
         .line_fd = line_fd,
         .guard_fd = guard_fd,
-        .is_again = g->death_count > 0,
+        .is_again = g->is_again,
     };
     int status;
 
@@ -160,6 +161,20 @@ static bool is_orderly(const guard *g, int status)
     return WEXITSTATUS(status) == 0 || !g->ready_ms;
 }
 
+/* It holds what it cannot give back, and has drained for that: no death. */
+static bool wants_successor(const guard *g, int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == LQ_SUPERVISOR_AGAIN &&
+           g->stop_signals == 0;
+}
+
+static int start_again(guard *g)
+{
+    g->ready_ms = 0;
+    g->is_again = true;
+    return start_runtime(g) < 0 ? 1 : -1;
+}
+
 /* Returns -1 when there is a new runtime, else the exit status. */
 static int on_death(guard *g, int status)
 {
@@ -170,6 +185,7 @@ static int on_death(guard *g, int status)
     close_fd(&g->alive_fd);
     if (g->ready_fd >= 0) on_ready(g);
     if (g->is_late) return g->stop_signals == 1 ? 0 : 1;
+    if (wants_successor(g, status)) return start_again(g);
     if (is_orderly(g, status))
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
     describe(status, what, sizeof what);
@@ -183,8 +199,7 @@ static int on_death(guard *g, int status)
     lq_log_printf(&g->log, LQ_LOG_ERROR, "%s: it is started again in %d ms",
                   what, (int)delay_ms);
     if (delay_ms) poll(&none, 0, (int)delay_ms);
-    g->ready_ms = 0;
-    return start_runtime(g) < 0 ? 1 : -1;
+    return start_again(g);
 }
 
 /* ---- signals ------------------------------------------------------------ */

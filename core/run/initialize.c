@@ -5,10 +5,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lua/app.h"
 #include "lua/pack.h"
 #include "lua/task.h"
+#include "lua/trace.h"
 
 enum { SIGNALS = 2, FLUSH_MS = 1000 };
 
@@ -151,6 +153,18 @@ static int close_run(run *r)
     return r->ok ? 0 : LQ_EINVALID;
 }
 
+/* There is no way back into what runs here. */
+static void on_panic(lq_vm *vm, const char *text)
+{
+    char trace[2048];
+
+    lq_trace_running(&vm->running, trace, sizeof trace);
+    lq_log_flush(vm->cfg.log, FLUSH_MS);
+    fprintf(stderr, "luaqueduct: the app could not start: %s\n%s\n", text,
+            trace);
+    _exit(1);
+}
+
 int lq_initialize(const lq_options *options, const lq_paths *paths,
                   const lq_log *log, const char *step, lq_buf *out)
 {
@@ -163,6 +177,7 @@ int lq_initialize(const lq_options *options, const lq_paths *paths,
         .memory_limit = options->memory_limit,
         .lua_path = paths->lua,
         .lib_path = paths->lib,
+        .on_panic = on_panic,
     };
 
     if (lq_loop_open(&r.loop) < 0 || open_signals(&r) < 0 ||

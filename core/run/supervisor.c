@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/broken.h"
 #include "base/mem.h"
 #include "log/writer.h"
 #include "run/initialize.h"
@@ -44,6 +45,8 @@ typedef struct supervisor {
     lq_mailbox mailbox;
     uv_signal_t signals[SIGNALS];
     uv_poll_t guard;
+    uv_poll_t broken; /* threads that have broken */
+    int broken_fd;
     size_t open_handles; /* of the four: what closes at the end */
     lq_timer start_deadline;
     lq_timer give_up;
@@ -117,6 +120,7 @@ static void close_all(supervisor *s)
     for (i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&s->signals[i], on_signal_closed);
     if (s->guard.data) uv_close((uv_handle_t *)&s->guard, on_guard_closed);
+    if (s->broken.data) uv_close((uv_handle_t *)&s->broken, on_guard_closed);
     lq_mailbox_close(&s->mailbox, on_mailbox_closed);
     if (s->relief) lq_relief_close(s->relief, on_relief_closed, s);
 }
@@ -184,6 +188,10 @@ static void fail(supervisor *s, const char *text)
 static void on_stop_signal(supervisor *s)
 {
     if (++s->stop_signals > 1) exit_now(s);
+    if (s->status == LQ_SUPERVISOR_AGAIN) {
+        s->status = 0;
+        lq_sockets_shut(s->cfg->sockets);
+    }
     stop(s, 0, s->state == SERVING ? LQ_WORKER_DRAIN : LQ_WORKER_STOP);
 }
 
@@ -222,6 +230,29 @@ static int watch_guard(supervisor *s)
     s->guard.data = s;
     s->open_handles++;
     return uv_poll_start(&s->guard, UV_READABLE | UV_DISCONNECT, on_guard_gone);
+}
+
+static void on_broken(uv_poll_t *handle, int status, int events)
+{
+    supervisor *s = handle->data;
+    lq_broken broken;
+
+    (void)status;
+    (void)events;
+    while (lq_broken_read(s->broken_fd, &broken))
+        lq_crew_bury(s->crew, &broken);
+}
+
+static int watch_broken(supervisor *s)
+{
+    int err = s->broken_fd = lq_broken_open();
+
+    if (err < 0) return err;
+    err = uv_poll_init(lq_loop_uv(&s->loop), &s->broken, s->broken_fd);
+    if (err < 0) return err;
+    s->broken.data = s;
+    s->open_handles++;
+    return uv_poll_start(&s->broken, UV_READABLE, on_broken);
 }
 
 static int open_signals(supervisor *s)
@@ -318,11 +349,26 @@ static void on_failed(void *data, const char *text)
     fail(data, text);
 }
 
-/* Nobody accepts any more: from now on the port refuses. */
+/* What lost threads hold comes back only with their process. */
+static void on_lost(void *data)
+{
+    supervisor *s = data;
+
+    if (s->state != SERVING) return;
+    lq_log_printf(
+        &s->log, LQ_LOG_ERROR,
+        "%d workers are lost: the runtime drains and is started again",
+        lq_crew_lost(s->crew));
+    stop(s, LQ_SUPERVISOR_AGAIN, LQ_WORKER_DRAIN);
+}
+
+/* Nobody accepts any more: from now on the port refuses, unless another runtime
+ * is to go on with it. */
 static void on_quiet(void *data)
 {
     supervisor *s = data;
 
+    if (s->status == LQ_SUPERVISOR_AGAIN) return;
     lq_sockets_shut(s->cfg->sockets);
 }
 
@@ -377,6 +423,7 @@ static int make_crew(supervisor *s)
         .on_prepared = on_prepared,
         .on_accepting = on_accepting,
         .on_failed = on_failed,
+        .on_lost = on_lost,
         .on_quiet = on_quiet,
         .on_ended = on_ended,
         .data = s,
@@ -430,6 +477,7 @@ static int open_parts(supervisor *s)
     if (err == 0) s->open_handles++;
     if (err == 0) err = open_signals(s);
     if (err == 0) err = watch_guard(s);
+    if (err == 0) err = watch_broken(s);
     if (err == 0) err = lq_watchdog_install();
     return err;
 }
@@ -438,6 +486,7 @@ static void free_parts(supervisor *s)
 {
     lq_crew_free(s->crew);
     lq_mailbox_fini(&s->mailbox);
+    lq_broken_close(s->broken_fd);
     lq_spread_free(s->spread);
     lq_buf_fini(&s->context);
     if (lq_loop_close(&s->loop) < 0) {
@@ -451,7 +500,11 @@ static void free_parts(supervisor *s)
 
 static void init(supervisor *s, const lq_supervisor_cfg *cfg)
 {
-    *s = (supervisor){.cfg = cfg, .options = cfg->options};
+    *s = (supervisor){
+        .cfg = cfg,
+        .options = cfg->options,
+        .broken_fd = -1,
+    };
     lq_buf_init(&s->context);
     lq_timer_init(&s->start_deadline, on_start_deadline);
     lq_timer_init(&s->give_up, on_give_up);

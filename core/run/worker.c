@@ -11,11 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/broken.h"
 #include "base/mem.h"
 #include "lua/app.h"
 #include "lua/dispatch.h"
 #include "lua/stream.h"
 #include "lua/task.h"
+#include "lua/trace.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "run/clients.h"
@@ -454,6 +456,17 @@ static void on_full(lq_vm *vm)
     lq_worker_tell(w, LQ_WORKER_RETIRE);
 }
 
+/* The state has unwound and can still drain; it is not to be trusted longer. */
+static void on_broken(lq_vm *vm)
+{
+    lq_worker *w = vm->cfg.data;
+
+    lq_log_printf(&w->log, LQ_LOG_ERROR,
+                  "an error in error handling: this worker drains and is "
+                  "replaced");
+    lq_worker_tell(w, LQ_WORKER_RETIRE);
+}
+
 /* The state, the net and the listeners; then the app's first step. */
 static int open_all(lq_worker *w)
 {
@@ -470,6 +483,7 @@ static int open_all(lq_worker *w)
         .memory_limit = w->cfg.options->memory_limit,
         .on_stop = on_stop,
         .on_full = on_full,
+        .on_broken = on_broken,
         .data = w,
     };
     int err = lq_vm_open(&w->vm, &cfg);
@@ -595,7 +609,7 @@ int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg)
     int err;
 
     if (!w) return -ENOMEM;
-    snprintf(name, sizeof name, "lq:w%d", cfg->id);
+    snprintf(name, sizeof name, LQ_BROKEN_WORKER "%d", cfg->id);
     if ((err = lq_loop_open(&w->loop)) < 0) goto fail;
     lq_loop_keep_pulse(&w->loop, cfg->pulse);
     err = lq_mailbox_open(&w->mailbox, lq_loop_uv(&w->loop), on_message, w);
@@ -642,6 +656,23 @@ void lq_worker_give_up(lq_worker *w)
     while (count-- > 0) lq_spread_leave(w->cfg.spread, index_of(w));
     drop_orders(w);
     (void)!lq_worker_tell(w, LQ_WORKER_STOP);
+}
+
+bool lq_worker_is(const lq_worker *w, pthread_t thread)
+{
+    return pthread_equal(w->thread.id, thread);
+}
+
+void lq_worker_bury(lq_worker *w, const char *why)
+{
+    char trace[2048];
+
+    lq_thread_join(&w->thread);
+    lq_clients_close(&w->clients);
+    lq_trace_running(&w->vm.running, trace, sizeof trace);
+    lq_log_printf(&w->log, LQ_LOG_ERROR,
+                  "the worker is broken, and its clients are cut: %s\n%s", why,
+                  trace);
 }
 
 void lq_worker_join(lq_worker *w)

@@ -11,6 +11,8 @@
 #ifndef LQ_WORKER_H
 #define LQ_WORKER_H
 
+#include <pthread.h>
+
 #include "base/str.h"
 #include "log/log.h"
 #include "loop/mailbox.h"
@@ -83,6 +85,13 @@ bool lq_worker_watch(lq_worker *w, uint64_t now_ms);
 /* Its clients are cut, nobody hands it a connection any more. Should the thread
  * ever come back it stops, and reports ENDED. It must be in no roster. */
 void lq_worker_give_up(lq_worker *w);
+
+/* Whether it is this thread that it runs in. */
+bool lq_worker_is(const lq_worker *w, pthread_t thread);
+
+/* After give_up: its thread has broken (base/broken.h). Joins it, closes its
+ * clients' sockets and tells the log why; its memory stays. */
+void lq_worker_bury(lq_worker *w, const char *why);
 
 /* After ENDED: waits for the thread. Orders are refused from then on. */
 void lq_worker_join(lq_worker *w);
