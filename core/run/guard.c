@@ -14,8 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "log/writer.h"
 #include "run/crew.h"
+#include "run/news.h"
+#include "run/notify.h"
 #include "run/sockets.h"
 #include "run/supervisor.h"
 
@@ -26,19 +29,23 @@ typedef struct guard {
     const lq_paths *paths;
     lq_log log;
     lq_sockets *sockets;
+    lq_notify systemd;
     int line_fd;   /* for the ready line; -1: it is out */
-    int signal_fd; /* every signal of interest comes here */
+    int signal_fd; /* every signal of interest comes here; -1: no guard */
     sigset_t before;
-    pid_t runtime;
-    int alive_fd; /* its other end tells the runtime that we live */
-    int ready_fd; /* from the runtime: the ready line; -1: seen */
+    pid_t runtime; /* 0: none now */
+    int news_fd;   /* from the runtime; its end tells that we live; -1: over */
     uint64_t ready_ms;
     uint64_t deaths[LQ_GUARD_DEATHS]; /* when, the newest last */
     int death_count;
     bool is_again; /* this runtime is not the first */
     int stop_signals;
+    uint64_t start_ms;    /* when the next runtime is due; 0: there is one */
     uint64_t deadline_ms; /* of the start or the stop; 0: none */
+    uint64_t feed_ms;     /* of systemd's watchdog; 0: there is none */
     bool is_late;         /* the deadline is over: the runtime was killed */
+    char ready_text[LQ_NEWS_BYTES];
+    char text[LQ_NEWS_BYTES]; /* of the news that is being read */
 } guard;
 
 static uint64_t now_ms(void)
@@ -62,26 +69,96 @@ static void set_deadline(guard *g, double seconds)
         seconds > 0 ? now_ms() + (uint64_t)(seconds * 1000) + SLACK_MS : 0;
 }
 
+/* ---- news of the runtime ------------------------------------------------ */
+
+static void feed_watchdog(guard *g)
+{
+    if (!g->systemd.watchdog_ms) return;
+    g->feed_ms = now_ms() + g->systemd.watchdog_ms;
+    lq_notify_alive(&g->systemd);
+}
+
+/* The line goes out once, through here: the runtime may die behind any byte of
+ * it. */
+static void on_ready(guard *g, const char *text)
+{
+    if (g->stop_signals == 0) g->deadline_ms = 0;
+    g->ready_ms = now_ms();
+    if (g->line_fd >= 0) dprintf(g->line_fd, "luaqueduct: %s\n", text);
+    close_fd(&g->line_fd);
+    snprintf(g->ready_text, sizeof g->ready_text, "%s", text);
+    lq_notify_ready(&g->systemd, text);
+    feed_watchdog(g);
+}
+
+/* One that has failed stands in the status until the next one. */
+static void on_reloaded(guard *g, const char *failure)
+{
+    char status[256];
+
+    snprintf(status, sizeof status, "the reload has failed: %s",
+             failure ? failure : "");
+    lq_notify_ready(&g->systemd, failure && *failure ? status : g->ready_text);
+}
+
+/* In the guard, or, where there is none, in the runtime itself. */
+static void on_news(void *data, lq_news what, const char *text)
+{
+    guard *g = data;
+
+    switch (what) {
+    case LQ_NEWS_READY: on_ready(g, text); break;
+    case LQ_NEWS_RELOADING:
+        if (!g->systemd.is_reloading) lq_notify_reloading(&g->systemd);
+        break;
+    case LQ_NEWS_RELOADED: on_reloaded(g, text); break;
+    case LQ_NEWS_STOPPING: lq_notify_stopping(&g->systemd); break;
+    case LQ_NEWS_ALIVE: feed_watchdog(g); break;
+    }
+}
+
+static void read_news(guard *g)
+{
+    int what = 0;
+
+    while (g->news_fd >= 0 &&
+           (what = lq_news_receive(g->news_fd, g->text)) != 0) {
+        if (what < 0)
+            close_fd(&g->news_fd);
+        else
+            on_news(g, (lq_news)what, g->text);
+    }
+}
+
 /* ---- the runtime -------------------------------------------------------- */
 
+static void pass_on(void *data, lq_news what, const char *text)
+{
+    const lq_supervisor_cfg *cfg = data;
+
+    lq_news_send(cfg->guard_fd, what, text);
+}
+
 /* In the new process. */
-static _Noreturn void be_runtime(guard *g, int guard_fd, int line_fd)
+static _Noreturn void be_runtime(guard *g, int guard_fd)
 {
     lq_supervisor_cfg cfg = {
         .options = g->options,
         .paths = g->paths,
         .sockets = g->sockets,
-        .line_fd = line_fd,
         .guard_fd = guard_fd,
         .is_again = g->is_again,
+        .alive_ms = g->systemd.watchdog_ms,
+        .tell = pass_on,
+        .data = &cfg,
     };
     int status;
 
     setpgid(0, 0);
     close_fd(&g->signal_fd);
-    close_fd(&g->alive_fd);
-    close_fd(&g->ready_fd);
+    close_fd(&g->news_fd);
     close_fd(&g->line_fd);
+    lq_notify_close(&g->systemd);
     sigprocmask(SIG_SETMASK, &g->before, NULL);
     status = lq_supervisor_run(&cfg);
     lq_sockets_close(g->sockets);
@@ -90,38 +167,18 @@ static _Noreturn void be_runtime(guard *g, int guard_fd, int line_fd)
 
 static int start_runtime(guard *g)
 {
-    int alive[2], ready[2];
+    int ends[2], err = lq_news_pair(ends);
 
-    if (pipe2(alive, O_CLOEXEC) < 0) return -errno;
-    if (pipe2(ready, O_CLOEXEC) < 0) {
-        close(alive[0]);
-        close(alive[1]);
-        return -errno;
-    }
-    g->alive_fd = alive[1];
-    g->ready_fd = ready[0];
+    if (err < 0) return err;
+    g->news_fd = ends[0];
+    g->ready_ms = g->start_ms = 0;
     g->runtime = fork();
-    if (g->runtime == 0) be_runtime(g, alive[0], ready[1]);
-    close(alive[0]);
-    close(ready[1]);
+    if (g->runtime == 0) be_runtime(g, ends[1]);
+    if (g->runtime < 0) err = -errno;
+    close(ends[1]);
     /* `initialize` has that time, then all workers have it. */
     set_deadline(g, 2 * g->options->start_timeout);
-    return g->runtime < 0 ? -errno : 0;
-}
-
-/* The runtime has told that it accepts, or has ended before that. The line goes
- * out once, through here: the runtime may die behind any byte of it. */
-static void on_ready(guard *g)
-{
-    char line[PIPE_BUF];
-    ssize_t len = read(g->ready_fd, line, sizeof line);
-
-    close_fd(&g->ready_fd);
-    if (len <= 0) return;
-    if (g->stop_signals == 0) g->deadline_ms = 0;
-    g->ready_ms = now_ms();
-    if (g->line_fd >= 0) (void)!write(g->line_fd, line, (size_t)len);
-    close_fd(&g->line_fd);
+    return err;
 }
 
 /* ---- its death ---------------------------------------------------------- */
@@ -168,24 +225,26 @@ static bool wants_successor(const guard *g, int status)
            g->stop_signals == 0;
 }
 
-static int start_again(guard *g)
+/* Returns -1: there is to be a new runtime. */
+static int start_again(guard *g, uint64_t delay_ms)
 {
-    g->ready_ms = 0;
     g->is_again = true;
-    return start_runtime(g) < 0 ? 1 : -1;
+    g->ready_ms = g->deadline_ms = 0;
+    g->start_ms = now_ms() + delay_ms;
+    return -1;
 }
 
-/* Returns -1 when there is a new runtime, else the exit status. */
+/* Returns -1 when there is to be a new runtime, else the exit status. */
 static int on_death(guard *g, int status)
 {
-    char what[128];
+    char what[128], text[192];
     uint64_t delay_ms;
-    struct pollfd none;
 
-    close_fd(&g->alive_fd);
-    if (g->ready_fd >= 0) on_ready(g);
+    read_news(g);
+    close_fd(&g->news_fd);
+    g->runtime = 0;
     if (g->is_late) return g->stop_signals == 1 ? 0 : 1;
-    if (wants_successor(g, status)) return start_again(g);
+    if (wants_successor(g, status)) return start_again(g, 0);
     if (is_orderly(g, status))
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
     describe(status, what, sizeof what);
@@ -196,15 +255,15 @@ static int on_death(guard *g, int status)
         return 1;
     }
     delay_ms = lq_crew_delay(g->death_count);
-    lq_log_printf(&g->log, LQ_LOG_ERROR, "%s: it is started again in %d ms",
-                  what, (int)delay_ms);
-    if (delay_ms) poll(&none, 0, (int)delay_ms);
-    return start_again(g);
+    snprintf(text, sizeof text, "%s: it is started again in %d ms", what,
+             (int)delay_ms);
+    lq_log_printf(&g->log, LQ_LOG_ERROR, "%s", text);
+    lq_notify_died(&g->systemd, text);
+    return start_again(g, delay_ms);
 }
 
 /* ---- signals ------------------------------------------------------------ */
 
-/* Returns -1 to go on, else the exit status. */
 static int on_child(guard *g)
 {
     int status;
@@ -234,15 +293,23 @@ static void on_deadline(guard *g)
     kill(g->runtime, SIGKILL);
 }
 
+/* Returns -1 to go on, else the exit status. */
 static int on_signal(guard *g)
 {
     struct signalfd_siginfo info;
+    bool is_stop;
 
     if (read(g->signal_fd, &info, sizeof info) != sizeof info) return -1;
+    is_stop = info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
     if (info.ssi_signo == SIGCHLD) return on_child(g);
-    if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+    if (is_stop) {
+        lq_notify_stopping(&g->systemd);
+        if (!g->runtime) return 0;
         set_stop_deadline(g);
-    kill(g->runtime, (int)info.ssi_signo);
+    } else if (info.ssi_signo == SIGHUP && g->ready_ms) {
+        lq_notify_reloading(&g->systemd);
+    }
+    if (g->runtime) kill(g->runtime, (int)info.ssi_signo);
     return -1;
 }
 
@@ -261,15 +328,40 @@ static int open_signals(guard *g)
     return g->signal_fd < 0 ? -errno : 0;
 }
 
-/* For poll: ms, -1 without a deadline. */
+/* While there is no runtime that could tell that all is well, we do. */
+static uint64_t feeding_ms(const guard *g)
+{
+    return g->ready_ms ? 0 : g->feed_ms;
+}
+
+/* For poll: ms until the first of what is due, -1 when nothing is. */
 static int time_left(const guard *g)
 {
-    uint64_t now = now_ms();
+    const uint64_t due[] = {g->deadline_ms, g->start_ms, feeding_ms(g)};
+    uint64_t now = now_ms(), left = UINT64_MAX;
+    size_t i;
 
-    if (!g->deadline_ms) return -1;
-    if (now >= g->deadline_ms) return 0;
-    return g->deadline_ms - now > INT_MAX ? INT_MAX
-                                          : (int)(g->deadline_ms - now);
+    for (i = 0; i < LQ_COUNT_OF(due); i++) {
+        if (!due[i]) continue;
+        if (due[i] <= now) return 0;
+        if (due[i] - now < left) left = due[i] - now;
+    }
+    if (left == UINT64_MAX) return -1;
+    return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+static bool is_due(uint64_t at_ms)
+{
+    return at_ms && now_ms() >= at_ms;
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int do_due(guard *g)
+{
+    if (is_due(g->deadline_ms)) on_deadline(g);
+    if (is_due(feeding_ms(g))) feed_watchdog(g);
+    if (is_due(g->start_ms) && start_runtime(g) < 0) return 1;
+    return -1;
 }
 
 static int watch(guard *g)
@@ -279,11 +371,11 @@ static int watch(guard *g)
 
     while (status < 0) {
         fds[0].fd = g->signal_fd;
-        fds[1].fd = g->ready_fd; /* -1 is passed over */
+        fds[1].fd = g->news_fd; /* -1 is passed over */
         if (poll(fds, 2, time_left(g)) < 0) continue;
-        if (g->deadline_ms && now_ms() >= g->deadline_ms) on_deadline(g);
-        if (fds[1].revents) on_ready(g);
+        if (fds[1].revents) read_news(g);
         if (fds[0].revents) status = on_signal(g);
+        if (status < 0) status = do_due(g);
     }
     return status;
 }
@@ -296,8 +388,10 @@ static int run_unguarded(guard *g)
         .options = g->options,
         .paths = g->paths,
         .sockets = g->sockets,
-        .line_fd = g->line_fd,
         .guard_fd = -1,
+        .alive_ms = g->systemd.watchdog_ms,
+        .tell = on_news,
+        .data = g,
     };
 
     return lq_supervisor_run(&cfg);
@@ -314,35 +408,46 @@ static int run_guarded(guard *g)
     return 1;
 }
 
-int lq_guard_run(const lq_options *options, const lq_paths *paths, int ready_fd)
+/* Returns the exit status. */
+static int run(guard *g)
 {
-    guard g = {
-        .options = options,
-        .paths = paths,
-        .log =
-            {
-                .who = "guard",
-                .level = (lq_log_level)options->log_level,
-                .format = (lq_log_format)options->log_format,
-                .path = options->log_file,
-            },
-        .line_fd = ready_fd,
-        .signal_fd = -1,
-        .alive_fd = -1,
-        .ready_fd = -1,
-    };
+    const lq_options *o = g->options;
     lq_err err;
-    int status;
 
-    if (lq_sockets_open(&g.sockets, options->listen, options->listen_count,
-                        options->workers, options->share_port, &err) < 0) {
+    if (lq_sockets_open(&g->sockets, o->listen, o->listen_count, o->workers,
+                        o->share_port, &err) < 0) {
         fprintf(stderr, "luaqueduct: %s\n", err.text);
         return 1;
     }
-    status = options->no_respawn ? run_unguarded(&g) : run_guarded(&g);
-    lq_sockets_close(g.sockets);
-    close_fd(&g.signal_fd);
-    close_fd(&g.ready_fd);
-    close_fd(&g.line_fd);
+    return o->no_respawn ? run_unguarded(g) : run_guarded(g);
+}
+
+int lq_guard_run(const lq_options *options, const lq_paths *paths, int ready_fd)
+{
+    guard *g = lq_mem_zalloc(sizeof *g);
+    int status;
+
+    if (!g) {
+        fprintf(stderr, "luaqueduct: not enough memory\n");
+        return 1;
+    }
+    g->options = options;
+    g->paths = paths;
+    g->log = (lq_log){
+        .who = "guard",
+        .level = (lq_log_level)options->log_level,
+        .format = (lq_log_format)options->log_format,
+        .path = options->log_file,
+    };
+    g->line_fd = ready_fd;
+    g->signal_fd = g->news_fd = -1;
+    lq_notify_open(&g->systemd, &g->log);
+    status = run(g);
+    lq_sockets_close(g->sockets);
+    lq_notify_close(&g->systemd);
+    close_fd(&g->signal_fd);
+    close_fd(&g->news_fd);
+    close_fd(&g->line_fd);
+    lq_mem_free(g);
     return status;
 }

@@ -50,7 +50,8 @@ typedef struct supervisor {
     size_t open_handles; /* of the four: what closes at the end */
     lq_timer start_deadline;
     lq_timer give_up;
-    lq_timer pulse; /* relief looks round */
+    lq_timer pulse;       /* relief looks round */
+    uint64_t alive_at_ms; /* when the guard is to hear of us next */
     lq_spread *spread;
     lq_relief *relief;
     lq_crew *crew; /* NULL: not yet */
@@ -62,6 +63,11 @@ typedef struct supervisor {
 
 static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1,
                                             SIGPIPE};
+
+static void tell(const supervisor *s, lq_news what, const char *text)
+{
+    s->cfg->tell(s->cfg->data, what, text);
+}
 
 /* ---- stop
  * ------------------------------------------------------------------------- */
@@ -188,6 +194,7 @@ static void fail(supervisor *s, const char *text)
 static void on_stop_signal(supervisor *s)
 {
     if (++s->stop_signals > 1) exit_now(s);
+    tell(s, LQ_NEWS_STOPPING, NULL);
     if (s->status == LQ_SUPERVISOR_AGAIN) {
         s->status = 0;
         lq_sockets_shut(s->cfg->sockets);
@@ -206,6 +213,10 @@ static void on_signal(uv_signal_t *handle, int number)
     else if (number == SIGHUP)
         lq_log_printf(&s->log, LQ_LOG_WARN,
                       "signal HUP: this version does not reload");
+    if (number == SIGHUP && s->state == SERVING) {
+        tell(s, LQ_NEWS_RELOADING, NULL);
+        tell(s, LQ_NEWS_RELOADED, "this version does not reload");
+    }
 }
 
 /* Its end of the pipe has gone: there is nobody to start us again. */
@@ -274,38 +285,53 @@ static int open_signals(supervisor *s)
  * ------------------------------------------------------------------------------
  */
 
-/* "http://127.0.0.1:8888, unix:/path" into `line`. */
-static void put_urls(const supervisor *s, lq_buf *line)
+static int put(lq_buf *line, const char *text)
 {
-    size_t i, n = lq_sockets_count(s->cfg->sockets);
-    const char *url;
-
-    for (i = 0; i < n; i++) {
-        url = lq_sockets_url(s->cfg->sockets, i);
-        if (lq_buf_append(line, ", ", i ? 2 : 0) < 0 ||
-            lq_buf_append(line, url, strlen(url)) < 0)
-            return;
-    }
+    return lq_buf_append(line, text, strlen(text));
 }
 
-/* The line of a later runtime goes no further than to the guard: a record
- * stands for it. */
+/* "http://127.0.0.1:8888, unix:/path" into `line`. */
+static int put_urls(const supervisor *s, lq_buf *line)
+{
+    size_t i, n = lq_sockets_count(s->cfg->sockets);
+    int err = 0;
+
+    for (i = 0; i < n && err == 0; i++) {
+        if (i > 0) err = put(line, ", ");
+        if (err == 0) err = put(line, lq_sockets_url(s->cfg->sockets, i));
+    }
+    return err;
+}
+
+/* The line of a later runtime is not printed: a record stands for it. */
 static void tell_ready(supervisor *s)
 {
-    lq_buf urls;
-    const char *text;
-    int len;
+    static const char begin[] = "listening on ";
+    lq_buf line;
+    char end[32];
 
-    lq_buf_init(&urls);
-    put_urls(s, &urls);
-    len = (int)lq_buf_len(&urls);
-    text = len ? lq_buf_ptr(&urls) : "";
-    if (s->cfg->is_again)
-        lq_log_printf(&s->log, LQ_LOG_INFO, "listening again on %.*s", len,
-                      text);
-    dprintf(s->cfg->line_fd, "luaqueduct: listening on %.*s (%d workers)\n",
-            len, text, s->options->workers);
-    lq_buf_fini(&urls);
+    lq_buf_init(&line);
+    snprintf(end, sizeof end, " (%d workers)", s->options->workers);
+    if (put(&line, begin) < 0 || put_urls(s, &line) < 0 ||
+        put(&line, end) < 0 || lq_buf_append(&line, "", 1) < 0) {
+        fail(s, "not enough memory");
+    } else {
+        if (s->cfg->is_again)
+            lq_log_printf(&s->log, LQ_LOG_INFO, "listening again on %s",
+                          lq_buf_ptr(&line) + sizeof begin - 1);
+        tell(s, LQ_NEWS_READY, lq_buf_ptr(&line));
+    }
+    lq_buf_fini(&line);
+}
+
+/* Whoever feeds a watchdog does it for as long as this goes on. */
+static void tell_alive(supervisor *s)
+{
+    uint64_t now = lq_loop_now(&s->loop);
+
+    if (!s->cfg->alive_ms || now < s->alive_at_ms) return;
+    s->alive_at_ms = now + s->cfg->alive_ms;
+    tell(s, LQ_NEWS_ALIVE, NULL);
 }
 
 static void on_pulse(lq_timer *timer)
@@ -317,6 +343,7 @@ static void on_pulse(lq_timer *timer)
     if (s->state == SERVING && s->options->workers > 1)
         lq_relief_check(s->relief);
     lq_crew_watch(s->crew);
+    tell_alive(s);
 }
 
 static void on_accepting(void *data)

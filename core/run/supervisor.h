@@ -9,6 +9,7 @@
 #ifndef LQ_SUPERVISOR_H
 #define LQ_SUPERVISOR_H
 
+#include "run/news.h"
 #include "run/options.h"
 #include "run/paths.h"
 #include "run/sockets.h"
@@ -17,9 +18,12 @@ typedef struct lq_supervisor_cfg {
     const lq_options *options;
     const lq_paths *paths;
     lq_sockets *sockets; /* bound; borrowed */
-    int line_fd;         /* gets the ready line when all accept */
     int guard_fd;        /* ends when the guard dies; -1: there is none */
     bool is_again;       /* the guard has started one before */
+    uint64_t alive_ms;   /* LQ_NEWS_ALIVE so often; 0: nobody asks */
+    /* Gets the news; the text is lent, NULL: none. Does not wait. */
+    void (*tell)(void *data, lq_news what, const char *text);
+    void *data;
 } lq_supervisor_cfg;
 
 /* An exit status: too many threads are lost, the next runtime is to take over.

@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,13 +30,16 @@
 
 int luaopen_spec_proc(lua_State *L);
 
+enum { PASSED_MAX = 8 };
+
 /* What the child needs; filled before the fork, as nothing may be allocated
  * behind it. */
 typedef struct child {
     char **argv;
     char **env; /* NULL: the parent's */
     const char *cwd;
-    int fds[3];
+    int fds[3 + PASSED_MAX]; /* what its first descriptors are */
+    int count;
     int report; /* takes errno when the program cannot be started */
 } child;
 
@@ -112,10 +117,10 @@ static const char *option(lua_State *L, const char *name)
     return value;
 }
 
-/* `fd` moved above the three that the child replaces. */
+/* `fd` moved above those that the child replaces. */
 static int lift(int fd)
 {
-    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 10);
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3 + PASSED_MAX);
 
     if (fd >= 0) close(fd);
     return high;
@@ -145,8 +150,9 @@ static _Noreturn void run_child(const child *c, pid_t parent)
     signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
-    for (i = 0; i < 3; i++) dup2(c->fds[i], i);
-    syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
+    for (i = 0; i < c->count; i++) dup2(c->fds[i], i);
+    syscall(SYS_close_range, (unsigned)c->count, ~0U,
+            1U << 2 /* CLOSE_RANGE_CLOEXEC */);
     if (!c->cwd || chdir(c->cwd) == 0) {
         if (c->env)
             execvpe(c->argv[0], c->argv, c->env);
@@ -194,12 +200,38 @@ static void push_fd(lua_State *L, int fd)
         lua_pushinteger(L, fd);
 }
 
+/* Copies of the descriptors in the list of option `pass`, behind the three. */
+static void open_passed(lua_State *L, child *c)
+{
+    lua_Integer i;
+
+    if (!lua_istable(L, 2)) return;
+    if (lua_getfield(L, 2, "pass") == LUA_TTABLE) {
+        for (i = 1; i <= PASSED_MAX; i++) {
+            if (lua_rawgeti(L, -1, i) == LUA_TNUMBER)
+                c->fds[c->count++] = fcntl((int)lua_tointeger(L, -1),
+                                           F_DUPFD_CLOEXEC, 3 + PASSED_MAX);
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+}
+
+static bool are_open(const child *c)
+{
+    int i = 0;
+
+    while (i < c->count && c->fds[i] >= 0) i++;
+    return i == c->count;
+}
+
 /* proc.spawn(argv, options?) -> pid, stdout, stderr | nil, err
  * options: env (list of "K=V"), cwd, stdin (a path, /dev/null unless given),
- * stdout and stderr (a path that is appended to; else a descriptor to read) */
+ * stdout and stderr (a path that is appended to; else a descriptor to read),
+ * pass (list of descriptors that become 3, 4, ... of the child) */
 static int proc_spawn(lua_State *L)
 {
-    child c = {.cwd = option(L, "cwd")};
+    child c = {.cwd = option(L, "cwd"), .count = 3};
     const char *in = option(L, "stdin");
     int ours[2];
     pid_t pid = -EMFILE;
@@ -212,8 +244,9 @@ static int proc_spawn(lua_State *L)
     c.fds[0] = lift(open(in ? in : "/dev/null", O_RDONLY | O_CLOEXEC));
     c.fds[1] = open_output(L, "stdout", &ours[0]);
     c.fds[2] = open_output(L, "stderr", &ours[1]);
-    if (c.fds[0] >= 0 && c.fds[1] >= 0 && c.fds[2] >= 0) pid = start(&c);
-    close_all(c.fds, 3);
+    open_passed(L, &c);
+    if (are_open(&c)) pid = start(&c);
+    close_all(c.fds, (size_t)c.count);
     if (pid < 0) {
         close_all(ours, 2);
         return fail(L, (int)-pid);
@@ -222,6 +255,29 @@ static int proc_spawn(lua_State *L)
     push_fd(L, ours[0]);
     push_fd(L, ours[1]);
     return 3;
+}
+
+/* proc.inbox(address) -> descriptor of a unix datagram socket | nil, err
+ * The address is a path, or '@' and a name; proc.read takes one datagram. */
+static int proc_inbox(lua_State *L)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    const char *where = luaL_checkstring(L, 1);
+    size_t len = strlen(where);
+    int fd;
+
+    luaL_argcheck(L, len < sizeof at.sun_path, 1, "too long");
+    memcpy(at.sun_path, where, len);
+    if (*where == '@') at.sun_path[0] = '\0';
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return fail(L, errno);
+    len += offsetof(struct sockaddr_un, sun_path);
+    if (bind(fd, (const void *)&at, (socklen_t)len) < 0) {
+        close(fd);
+        return fail(L, errno);
+    }
+    lua_pushinteger(L, fd);
+    return 1;
 }
 
 /* proc.read(fd, seconds) -> string | nil, "timeout" | "eof" | err */
@@ -370,10 +426,11 @@ static int proc_environ(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"close", proc_close},     {"environ", proc_environ}, {"fds", proc_fds},
-    {"kill", proc_kill},       {"mkdtemp", proc_mkdtemp}, {"now", proc_now},
-    {"read", proc_read},       {"rss", proc_rss},         {"spawn", proc_spawn},
-    {"threads", proc_threads}, {"wait", proc_wait},       {NULL, NULL},
+    {"close", proc_close}, {"environ", proc_environ}, {"fds", proc_fds},
+    {"inbox", proc_inbox}, {"kill", proc_kill},       {"mkdtemp", proc_mkdtemp},
+    {"now", proc_now},     {"read", proc_read},       {"rss", proc_rss},
+    {"spawn", proc_spawn}, {"threads", proc_threads}, {"wait", proc_wait},
+    {NULL, NULL},
 };
 
 int luaopen_spec_proc(lua_State *L)
