@@ -49,14 +49,14 @@ NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
-    task.c app.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
+    task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
-    roster.c relief.c clients.c watchdog.c crew.c supervisor.c news.c \
-    notify.c guard.c main.c)
+    roster.c relief.c clients.c watchdog.c crew.c generation.c supervisor.c \
+    news.c notify.c guard.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv hides from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)
@@ -70,7 +70,7 @@ SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \
 SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox log alloc
-LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c)
+LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c load_busy.c)
 # Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
 FUZZ_TARGETS := head body forwarded router url json pack
 FUZZ_SRC := $(addprefix spec/fuzz/, http_oracle.c reading.c pattern_oracle.c \

@@ -15,6 +15,7 @@
 
 #include "base/broken.h"
 #include "base/mem.h"
+#include "lua/lib_source.h"
 #include "lua/libs.h"
 #include "lua/task.h"
 
@@ -112,6 +113,7 @@ static int open_libs(lua_State *L)
                   0);
     lua_pop(L, 2);
     set_paths(L, vm->cfg.lua_path, vm->cfg.lib_path);
+    lq_source_install(L);
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "log/log.h"
 #include "loop/loop.h"
 #include "lua/alloc.h"
+#include "lua/code.h"
 #include "lua/interrupt.h"
 
 typedef struct lq_task lq_task;
@@ -32,6 +33,7 @@ typedef struct lq_vm_cfg {
     /* Folders that `require` looks into before the standard ones. */
     const char *lua_path; /* the runtime's own Lua files and the tree's rocks */
     const char *lib_path; /* the tree's C modules; "": none */
+    lq_code *code;        /* where Lua files come from; borrowed */
     size_t memory_limit;  /* of the heap, in bytes; 0: none */
     /* os.exit, aq.instance.stop: the thread is to drain and end. */
     void (*on_stop)(lq_vm *);

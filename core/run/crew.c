@@ -9,7 +9,6 @@ enum {
     FIRST_DELAY_MS = 100,
     LONGEST_DELAY_MS = 10000,
     LATE_MS = 1000, /* for a successor that was told to stop */
-    MOST_LOST = 3,
 };
 
 typedef enum stage {
@@ -30,13 +29,12 @@ typedef struct place {
     lq_worker *current;  /* in the roster */
     lq_worker *next;     /* prepares */
     bool is_late;        /* ... for too long */
+    bool has_accepted;   /* the first one, or a successor */
 } place;
 
 struct lq_crew {
     lq_crew_cfg cfg;
-    lq_roster *roster;
     lq_list members; /* every worker that runs */
-    lq_list spare;   /* members without one */
     int alive;       /* without the lost ones */
     int lost;
     stage stage;
@@ -47,22 +45,21 @@ struct lq_crew {
     place places[];
 };
 
-/* A worker whose thread runs. Kept for the next one when it has ended, as
- * others may still look at its pulse. */
+/* A worker whose thread runs. */
 typedef struct member {
     lq_list link;
     lq_worker *worker;
     place *place;
-    lq_pulse pulse;
+    lq_pulse *pulse; /* the spread's */
     bool is_draining;
-    bool is_watched; /* it accepts, or has accepted */
+    bool is_watched; /* it accepts, has accepted, or is to end */
     bool is_lost;    /* replaced, as its thread does not come back ... */
     bool is_buried;  /* ... because it has broken */
 } member;
 
 /* ---- one place ---------------------------------------------------------- */
 
-static place *place_of(lq_crew *crew, const lq_worker_report *r)
+static place *place_of(lq_crew *crew, const lq_report *r)
 {
     return &crew->places[r->id - 1];
 }
@@ -84,12 +81,18 @@ static int start_deadline(place *p)
 
 static member *new_member(lq_crew *crew)
 {
-    lq_list *link = lq_list_pop_front(&crew->spare);
-    member *m =
-        link ? LQ_CONTAINER_OF(link, member, link) : lq_mem_zalloc(sizeof *m);
+    member *m = lq_mem_zalloc(sizeof *m);
 
-    if (m) m->is_draining = m->is_watched = m->is_lost = m->is_buried = false;
-    return m;
+    if (m) m->pulse = lq_spread_lend_pulse(crew->cfg.worker.spread);
+    if (m && m->pulse) return m;
+    lq_mem_free(m);
+    return NULL;
+}
+
+static void free_member(lq_crew *crew, member *m)
+{
+    lq_spread_take_pulse(crew->cfg.worker.spread, m->pulse);
+    lq_mem_free(m);
 }
 
 static int start_worker(place *p)
@@ -100,13 +103,12 @@ static int start_worker(place *p)
     int err;
 
     if (!m) return -ENOMEM;
-    cfg.pulse = &m->pulse;
+    cfg.pulse = m->pulse;
     cfg.id = p->id;
     cfg.restarts = p->restarts;
-    cfg.roster = crew->roster;
     err = lq_worker_start(&m->worker, &cfg);
     if (err < 0) {
-        lq_list_push_back(&crew->spare, &m->link);
+        free_member(crew, m);
         return err;
     }
     lq_list_push_back(&crew->members, &m->link);
@@ -165,7 +167,7 @@ static void abandon(member *m)
     crew->lost++;
     if (had_place) {
         p->current = NULL;
-        lq_roster_set(crew->roster, p->id - 1, NULL);
+        lq_roster_clear(crew->cfg.worker.roster, p->id - 1, m->worker);
     }
     lq_worker_give_up(m->worker);
     if (p->next == m->worker) {
@@ -208,15 +210,21 @@ static void on_due(lq_timer *timer)
 
 /* ---- reports ------------------------------------------------------------ */
 
+/* Others may hand it connections from now on. */
+static void enter_roster(place *p)
+{
+    lq_roster_set(p->crew->cfg.worker.roster, p->id - 1, p->current);
+}
+
 static void take_place(place *p, lq_worker *w)
 {
     lq_timer_stop(lq_loop_timers(p->crew->cfg.loop), &p->due);
     p->current = w;
     p->next = NULL;
-    lq_roster_set(p->crew->roster, p->id - 1, w);
+    if (p->crew->stage == SERVING) enter_roster(p);
 }
 
-static void on_prepared(lq_crew *crew, const lq_worker_report *r)
+static void on_prepared(lq_crew *crew, const lq_report *r)
 {
     place *p = place_of(crew, r);
 
@@ -228,13 +236,20 @@ static void on_prepared(lq_crew *crew, const lq_worker_report *r)
         crew->cfg.on_prepared(crew->cfg.data);
 }
 
-static void on_failed(lq_crew *crew, const lq_worker_report *r)
+/* Whether a failure of this worker is one of the whole start. The first ones
+ * also fail in App:ready(), when all accept. */
+static bool is_start(lq_crew *crew, const lq_report *r)
+{
+    return crew->stage == STARTING || crew->stage == OPENING ||
+           (crew->cfg.is_first && place_of(crew, r)->restarts == 0);
+}
+
+static void on_failed(lq_crew *crew, const lq_report *r)
 {
     const char *text = r->text ? r->text : "not enough memory";
 
     if (crew->stage == ENDING) return;
-    /* The first ones also fail in App:ready(), when all accept. */
-    if (crew->stage != SERVING || place_of(crew, r)->restarts == 0) {
+    if (is_start(crew, r)) {
         crew->cfg.on_failed(crew->cfg.data, text);
         return;
     }
@@ -243,13 +258,18 @@ static void on_failed(lq_crew *crew, const lq_worker_report *r)
         (void)!lq_worker_tell(r->worker, LQ_WORKER_STOP);
 }
 
-static void on_accepting(lq_crew *crew, const lq_worker_report *r)
+static void on_accepting(lq_crew *crew, const lq_report *r)
 {
+    place *p = place_of(crew, r);
+
     find(crew, r->worker)->is_watched = true;
-    if (crew->stage == SERVING)
+    if (p->has_accepted) {
         lq_log_printf(crew->cfg.log, LQ_LOG_INFO, "worker %d serves again",
                       r->id);
-    if (crew->stage != OPENING || ++crew->accepting < crew->count) return;
+        return;
+    }
+    p->has_accepted = true;
+    if (++crew->accepting < crew->count || crew->stage == ENDING) return;
     crew->stage = SERVING;
     crew->cfg.on_accepting(crew->cfg.data);
 }
@@ -270,7 +290,7 @@ static void check_quiet(lq_crew *crew)
     crew->cfg.on_quiet(crew->cfg.data);
 }
 
-static void on_draining(lq_crew *crew, const lq_worker_report *r)
+static void on_draining(lq_crew *crew, const lq_report *r)
 {
     place *p = place_of(crew, r);
 
@@ -298,12 +318,12 @@ static void leave_place(place *p, const lq_worker *w, bool was_draining)
     if (had_next) p->next = NULL;
     if (had_place) {
         p->current = NULL;
-        lq_roster_set(p->crew->roster, p->id - 1, NULL);
+        lq_roster_clear(p->crew->cfg.worker.roster, p->id - 1, w);
     }
     if (had_next || (had_place && !was_draining)) replace(p);
 }
 
-static void on_ended(lq_crew *crew, const lq_worker_report *r)
+static void on_ended(lq_crew *crew, const lq_report *r)
 {
     member *m = find(crew, r->worker);
     bool was_draining = m->is_draining;
@@ -314,9 +334,9 @@ static void on_ended(lq_crew *crew, const lq_worker_report *r)
     else
         crew->alive--;
     lq_list_remove(&m->link);
-    lq_list_push_back(&crew->spare, &m->link);
     leave_place(place_of(crew, r), r->worker, was_draining);
     lq_worker_free(r->worker);
+    free_member(crew, m);
     if (crew->stage == STARTING || crew->stage == OPENING)
         crew->cfg.on_failed(crew->cfg.data, "a worker ended by itself");
     else if (crew->stage == SERVING && crew->cfg.worker.options->no_respawn)
@@ -326,7 +346,7 @@ static void on_ended(lq_crew *crew, const lq_worker_report *r)
     check_ended(crew);
 }
 
-void lq_crew_report(lq_crew *crew, const lq_worker_report *r)
+void lq_crew_report(lq_crew *crew, const lq_report *r)
 {
     switch (r->msg.type) {
     case LQ_REPORT_PREPARED: on_prepared(crew, r); break;
@@ -340,15 +360,6 @@ void lq_crew_report(lq_crew *crew, const lq_worker_report *r)
 
 /* ---- workers that hang ----------------------------------------------------
  */
-
-/* Too many of them hold memory, and some a processor, that nobody gives back.
- */
-static void check_lost(lq_crew *crew)
-{
-    if (crew->lost >= MOST_LOST && crew->stage == SERVING &&
-        !crew->cfg.worker.options->no_respawn)
-        crew->cfg.on_lost(crew->cfg.data);
-}
 
 static void give_up(lq_crew *crew, member *m)
 {
@@ -372,7 +383,6 @@ void lq_crew_watch(lq_crew *crew)
         if (m->is_watched && !m->is_lost && lq_worker_watch(m->worker, now))
             give_up(crew, m);
     }
-    check_lost(crew);
     check_ended(crew);
 }
 
@@ -399,7 +409,6 @@ void lq_crew_bury(lq_crew *crew, const lq_broken *broken)
     lq_worker_bury(m->worker, broken->text);
     if (crew->stage == STARTING || crew->stage == OPENING)
         crew->cfg.on_failed(crew->cfg.data, broken->text);
-    check_lost(crew);
     check_quiet(crew);
     check_ended(crew);
 }
@@ -414,10 +423,13 @@ int lq_crew_lost(const lq_crew *crew)
 static void tell_all(lq_crew *crew, int order)
 {
     lq_list *link;
+    member *m;
 
-    for (link = crew->members.next; link != &crew->members; link = link->next)
-        (void)!lq_worker_tell(LQ_CONTAINER_OF(link, member, link)->worker,
-                              order);
+    for (link = crew->members.next; link != &crew->members; link = link->next) {
+        m = LQ_CONTAINER_OF(link, member, link);
+        (void)!lq_worker_tell(m->worker, order);
+        if (order != LQ_WORKER_ACCEPT) m->is_watched = true;
+    }
 }
 
 int lq_crew_start(lq_crew *crew)
@@ -431,8 +443,11 @@ int lq_crew_start(lq_crew *crew)
 
 void lq_crew_open(lq_crew *crew)
 {
+    int i;
+
     if (crew->stage != STARTING) return;
-    crew->stage = OPENING;
+    crew->stage = crew->cfg.is_first ? OPENING : SERVING;
+    for (i = 0; i < crew->count; i++) enter_roster(&crew->places[i]);
     tell_all(crew, LQ_WORKER_ACCEPT);
 }
 
@@ -440,7 +455,6 @@ void lq_crew_end(lq_crew *crew, int order)
 {
     int i;
 
-    if (crew->stage == ENDING) return;
     crew->stage = ENDING;
     for (i = 0; i < crew->count; i++)
         lq_timer_stop(lq_loop_timers(crew->cfg.loop), &crew->places[i].due);
@@ -454,26 +468,15 @@ int lq_crew_prepared(const lq_crew *crew)
     return crew->prepared;
 }
 
-lq_roster *lq_crew_roster(const lq_crew *crew)
-{
-    return crew->roster;
-}
-
 int lq_crew_new(lq_crew **out, const lq_crew_cfg *cfg)
 {
-    int count = cfg->worker.options->workers, i, err;
+    int count = cfg->worker.options->workers, i;
     lq_crew *crew = lq_mem_zalloc(sizeof *crew + (size_t)count * sizeof(place));
 
     if (!crew) return -ENOMEM;
-    err = lq_roster_new(&crew->roster, count);
-    if (err < 0) {
-        lq_mem_free(crew);
-        return err;
-    }
     crew->cfg = *cfg;
     crew->count = count;
     lq_list_init(&crew->members);
-    lq_list_init(&crew->spare);
     for (i = 0; i < count; i++) {
         crew->places[i].crew = crew;
         crew->places[i].id = i + 1;
@@ -485,12 +488,7 @@ int lq_crew_new(lq_crew **out, const lq_crew_cfg *cfg)
 
 void lq_crew_free(lq_crew *crew)
 {
-    lq_list *link;
-
     if (!crew) return;
-    LQ_ASSERT(crew->alive == 0);
-    while ((link = lq_list_pop_front(&crew->spare)))
-        lq_mem_free(LQ_CONTAINER_OF(link, member, link));
-    lq_roster_free(crew->roster);
+    LQ_ASSERT(crew->alive == 0 && crew->lost == 0);
     lq_mem_free(crew);
 }

@@ -2,90 +2,54 @@
 #include "run/initialize.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/mem.h"
+#include "loop/mailbox.h"
 #include "lua/app.h"
 #include "lua/pack.h"
 #include "lua/task.h"
 #include "lua/trace.h"
+#include "run/watchdog.h"
 
-enum { SIGNALS = 2, FLUSH_MS = 1000 };
+enum { STUCK_MS = 1000 }; /* told to stop, and still in the same turn */
 
-typedef struct run {
+struct lq_initialize {
+    lq_initialize_cfg cfg;
+    lq_log log;         /* of the thread that runs it */
+    lq_watch watch;     /* main thread */
+    lq_mailbox mailbox; /* any message: stop */
+    lq_msg stop;
+    /* Of the thread that runs it. */
     lq_loop loop;
-    uv_signal_t signals[SIGNALS];
-    lq_timer deadline; /* --start-timeout */
-    bool is_stopped;
-    bool is_late;
     lq_vm vm;
     lq_app app;
     bool is_done;
+    bool is_stopped;
     bool ok;
-} run;
+};
+
+/* ---- the run ------------------------------------------------------------ */
 
 static void on_done(lq_app *app, bool ok)
 {
-    run *r = app->data;
+    lq_initialize *i = app->data;
 
-    r->is_done = true;
-    r->ok = ok;
-    lq_loop_stop(&r->loop);
+    i->is_done = true;
+    i->ok = ok;
+    lq_loop_stop(&i->loop);
 }
 
-static void on_deadline(lq_timer *timer)
+static void on_message(lq_mailbox *mb, lq_msg *msg)
 {
-    run *r = LQ_CONTAINER_OF(timer, run, deadline);
+    lq_initialize *i = mb->data;
 
-    r->is_late = true;
-    lq_loop_stop(&r->loop);
+    (void)msg;
+    i->is_stopped = true;
+    lq_loop_stop(&i->loop);
 }
 
-/* Returns -ENOMEM. */
-static int start_deadline(run *r, double seconds)
-{
-    lq_timer_init(&r->deadline, on_deadline);
-    if (seconds <= 0) return 0;
-    return lq_timer_start(lq_loop_timers(&r->loop), &r->deadline,
-                          lq_loop_update(&r->loop) +
-                              (uint64_t)(seconds * 1000));
-}
-
-/* TERM and INT give the start up. */
-static void on_signal(uv_signal_t *handle, int number)
-{
-    run *r = handle->data;
-
-    (void)number;
-    r->is_stopped = true;
-    lq_loop_stop(&r->loop);
-}
-
-static int open_signals(run *r)
-{
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT};
-    int i, err;
-
-    for (i = 0; i < SIGNALS; i++) {
-        err = uv_signal_init(lq_loop_uv(&r->loop), &r->signals[i]);
-        if (err < 0) return err;
-        r->signals[i].data = r;
-        err = uv_signal_start(&r->signals[i], on_signal, numbers[i]);
-        if (err < 0) return err;
-    }
-    return 0;
-}
-
-static void close_signals(run *r)
-{
-    int i;
-
-    for (i = 0; i < SIGNALS; i++) uv_close((uv_handle_t *)&r->signals[i], NULL);
-}
-
-/* options.context as --option K=V gave it, packed, on top of L. */
+/* options.context as --option K=V gave it, packed, into the buffer at 2. */
 static int push_packed(lua_State *L)
 {
     const lq_options *o = lua_touserdata(L, 1);
@@ -102,89 +66,133 @@ static int push_packed(lua_State *L)
     return 0;
 }
 
-static int pack_options(run *r, const lq_options *o, lq_buf *out)
+static int pack_options(lq_initialize *i, lq_buf *out)
 {
-    lua_State *L = r->vm.L;
+    lua_State *L = i->vm.L;
     int status;
 
     lua_pushcfunction(L, push_packed);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)o);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)i->cfg.options);
     lua_pushlightuserdata(L, out);
     status = lua_pcall(L, 2, 0, 0);
     if (status != LUA_OK) lua_pop(L, 1);
     return status == LUA_OK ? 0 : -ENOMEM;
 }
 
-static void do_step(run *r, const lq_options *o, const char *step, lq_buf *out)
+static void do_step(lq_initialize *i)
 {
+    const char *script = i->cfg.options->app;
     lq_buf packed;
 
     lq_buf_init(&packed);
-    if (lq_app_init(&r->app, &r->vm) < 0) return;
-    r->app.data = r;
-    if (pack_options(r, o, &packed) == 0 &&
-        start_deadline(r, o->start_timeout) == 0) {
-        lq_app_run(&r->app, step, (lq_str){o->app, strlen(o->app)},
+    if (pack_options(i, &packed) == 0) {
+        lq_app_run(&i->app, i->cfg.step, (lq_str){script, strlen(script)},
                    (lq_str){lq_buf_ptr(&packed), lq_buf_len(&packed)}, on_done);
-        if (!r->is_done) lq_loop_run(&r->loop);
+        if (!i->is_done && !i->is_stopped) lq_loop_run(&i->loop);
     }
     lq_buf_fini(&packed);
-    lq_timer_stop(lq_loop_timers(&r->loop), &r->deadline);
-    if (!r->is_done) r->app.on_done = NULL;
-    lq_tasks_cancel(&r->vm);
-    if (r->ok && lq_buf_append(out, lq_buf_ptr(&r->app.text),
-                               lq_buf_len(&r->app.text)) < 0)
-        r->ok = false;
+    if (!i->is_done) i->app.on_done = NULL;
+    lq_tasks_cancel(&i->vm);
 }
 
-static int close_run(run *r)
+static int open_vm(lq_initialize *i)
 {
-    const char *text = r->app.error ? r->app.error : "not enough memory";
-
-    if (r->is_late) text = "it has not loaded within --start-timeout";
-    close_signals(r);
-    lq_log_flush(r->vm.cfg.log, FLUSH_MS);
-    if (!r->ok && !r->is_stopped)
-        fprintf(stderr, "luaqueduct: the app could not start: %s\n", text);
-    lq_app_fini(&r->app);
-    lq_vm_close(&r->vm);
-    if (lq_loop_close(&r->loop) < 0) return -EBUSY;
-    if (r->is_stopped) return -EINTR;
-    return r->ok ? 0 : LQ_EINVALID;
-}
-
-/* There is no way back into what runs here. */
-static void on_panic(lq_vm *vm, const char *text)
-{
-    char trace[2048];
-
-    lq_trace_running(&vm->running, trace, sizeof trace);
-    lq_log_flush(vm->cfg.log, FLUSH_MS);
-    fprintf(stderr, "luaqueduct: the app could not start: %s\n%s\n", text,
-            trace);
-    _exit(1);
-}
-
-int lq_initialize(const lq_options *options, const lq_paths *paths,
-                  const lq_log *log, const char *step, lq_buf *out)
-{
-    run r = {.deadline = {.index = SIZE_MAX}};
-    lq_vm_cfg cfg = {
-        .loop = &r.loop,
-        .log = log,
-        .workers = options->workers,
-        .generation = 1,
-        .memory_limit = options->memory_limit,
-        .lua_path = paths->lua,
-        .lib_path = paths->lib,
-        .on_panic = on_panic,
+    const lq_options *o = i->cfg.options;
+    const lq_vm_cfg cfg = {
+        .loop = &i->loop,
+        .log = &i->log,
+        .workers = o->workers,
+        .generation = i->cfg.generation,
+        .memory_limit = o->memory_limit,
+        .lua_path = i->cfg.paths->lua,
+        .lib_path = i->cfg.paths->lib,
+        .code = i->cfg.code,
     };
 
-    if (lq_loop_open(&r.loop) < 0 || open_signals(&r) < 0 ||
-        lq_vm_open(&r.vm, &cfg) < 0) {
-        fprintf(stderr, "luaqueduct: not enough memory to start\n");
-        return -ENOMEM;
+    return lq_vm_open(&i->vm, &cfg);
+}
+
+void lq_initialize_run(lq_initialize *i)
+{
+    if (open_vm(i) < 0) return;
+    i->vm.running.limit_s = i->cfg.options->start_timeout;
+    lq_watch_allow(true);
+    if (lq_app_init(&i->app, &i->vm) == 0) {
+        i->app.data = i;
+        do_step(i);
     }
-    do_step(&r, options, step, out);
-    return close_run(&r);
+    lq_watch_allow(false);
+    lq_vm_close(&i->vm);
+}
+
+/* ---- from outside ------------------------------------------------------- */
+
+void lq_initialize_stop(lq_initialize *i)
+{
+    (void)!lq_mailbox_push(&i->mailbox, &i->stop);
+}
+
+bool lq_initialize_watch(lq_initialize *i, uv_thread_t thread, uint64_t now_ms)
+{
+    return lq_watch_look(&i->watch, thread, now_ms, STUCK_MS);
+}
+
+void lq_initialize_trace(const lq_initialize *i, char *out, size_t cap)
+{
+    lq_trace_running(&i->vm.running, out, cap);
+}
+
+const char *lq_initialize_error(const lq_initialize *i)
+{
+    if (i->ok) return NULL;
+    if (i->is_stopped) return "it was stopped while it loaded";
+    return i->app.error ? i->app.error : "not enough memory";
+}
+
+lq_str lq_initialize_text(const lq_initialize *i)
+{
+    return (lq_str){lq_buf_ptr(&i->app.text), lq_buf_len(&i->app.text)};
+}
+
+static int open_parts(lq_initialize *i)
+{
+    int err = lq_log_init(&i->log, i->cfg.log, i->cfg.log->who, 0);
+
+    if (err < 0) return err;
+    if ((err = lq_loop_open(&i->loop)) < 0) goto fail;
+    err = lq_mailbox_open(&i->mailbox, lq_loop_uv(&i->loop), on_message, i);
+    if (err == 0) return 0;
+    (void)!lq_loop_close(&i->loop);
+
+fail:
+    lq_log_fini(&i->log);
+    return err;
+}
+
+int lq_initialize_new(lq_initialize **out, const lq_initialize_cfg *cfg)
+{
+    lq_initialize *i = lq_mem_zalloc(sizeof *i);
+    int err;
+
+    if (!i) return -ENOMEM;
+    i->cfg = *cfg;
+    err = open_parts(i);
+    if (err < 0) {
+        lq_mem_free(i);
+        return err;
+    }
+    lq_watch_init(&i->watch, &i->vm.running, i->loop.pulse);
+    *out = i;
+    return 0;
+}
+
+void lq_initialize_free(lq_initialize *i)
+{
+    if (!i) return;
+    lq_mailbox_close(&i->mailbox, NULL);
+    if (lq_loop_close(&i->loop) < 0) return; /* something was left open */
+    lq_mailbox_fini(&i->mailbox);
+    lq_log_fini(&i->log);
+    lq_app_fini(&i->app);
+    lq_mem_free(i);
 }

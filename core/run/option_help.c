@@ -78,7 +78,9 @@ static void print_notes(FILE *to)
             "or G (powers of\n1024); 0 turns a limit off. An option given "
             "twice: the last one wins, unless\nit is repeatable.\n\n"
             "Signals: TERM and INT finish what is in flight and stop, a second "
-            "one stops\nat once; USR1 opens the log file anew.\n\n"
+            "one stops\nat once; USR1 opens the log file anew; HUP loads the "
+            "app anew beside the\nold one, which drains once the new one "
+            "serves.\n\n"
             "Exit status: 0 a graceful stop, 1 the app could not start, 2 "
             "wrong usage.\n");
 }

@@ -57,6 +57,8 @@ static const lq_option_row rows[] = {
      "use, cgroup and affinity included"},
     {LQ_KIND_FLAG, SERVE, 0, "no-respawn", NULL,
      offsetof(lq_options, no_respawn), NULL, NULL, "leaves a dead worker dead"},
+    {LQ_KIND_FLAG, SERVE, 0, "watch", NULL, offsetof(lq_options, watch), NULL,
+     NULL, "reloads when a Lua file that the app loaded changes"},
     HEADING(ROUTES, "The app"),
     {LQ_KIND_PAIR, SERVE | ROUTES, 0, "option", "K=V", 0, NULL, NULL,
      "sets options.context.K to the string V; repeatable"},

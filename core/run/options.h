@@ -47,6 +47,7 @@ typedef struct lq_options {
     char short_listen[300]; /* what -a and -p make */
     bool share_port;
     bool no_respawn;
+    bool watch;
     lq_range trusted[LQ_TRUST_MAX]; /* proxies */
     size_t trusted_count;
     lq_pair pairs[LQ_PAIRS_MAX]; /* in the order given */

@@ -49,6 +49,13 @@ void lq_roster_set(lq_roster *r, int i, lq_worker *w)
     uv_mutex_unlock(&r->places[i].lock);
 }
 
+void lq_roster_clear(lq_roster *r, int i, const lq_worker *w)
+{
+    uv_mutex_lock(&r->places[i].lock);
+    if (r->places[i].worker == w) r->places[i].worker = NULL;
+    uv_mutex_unlock(&r->places[i].lock);
+}
+
 LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, int fd,
                                  const struct sockaddr_storage *peer)
 {

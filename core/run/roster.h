@@ -5,9 +5,9 @@
  *
  * Owns:    a place for each number. The workers are borrowed from set to the
  *          next set.
- * Thread:  set - main thread. hand - any thread.
- * Life:    new -> (set | hand)* -> free, when all workers have been joined.
- * Knows:   worker.
+ * Thread:  set, clear - main thread. hand - any thread.
+ * Life:    new -> (set | clear | hand)* -> free, when all workers have been
+ * joined. Knows:   worker.
  */
 #ifndef LQ_ROSTER_H
 #define LQ_ROSTER_H
@@ -26,6 +26,9 @@ void lq_roster_free(lq_roster *r);
 /* `w` has place i (from 0) from now on; NULL: nobody. Behind this call no other
  * thread uses the one before. */
 void lq_roster_set(lq_roster *r, int i, struct lq_worker *w);
+
+/* Place i is empty from now on, if `w` still has it. The same holds. */
+void lq_roster_clear(lq_roster *r, int i, const struct lq_worker *w);
 
 /* Hands an accepted socket to whoever has place i. Returns LQ_ECLOSED when
  * nobody takes it, or -ENOMEM: the socket is still the caller's. */

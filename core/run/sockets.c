@@ -411,6 +411,14 @@ const char *lq_sockets_url(const lq_sockets *s, size_t i)
     return s->listeners[i].url;
 }
 
+void lq_sockets_unlink(const lq_sockets *s)
+{
+    size_t i;
+
+    for (i = 0; i < s->count; i++)
+        if (has_own_file(&s->listeners[i])) unlink(path_of(&s->listeners[i]));
+}
+
 void lq_sockets_close(lq_sockets *s)
 {
     listener *l;
@@ -418,9 +426,9 @@ void lq_sockets_close(lq_sockets *s)
     int k;
 
     if (!s) return;
+    lq_sockets_unlink(s);
     for (i = 0; i < s->count; i++) {
         l = &s->listeners[i];
-        if (has_own_file(l)) unlink(path_of(l));
         for (k = 0; k < l->fd_count; k++) close(l->fds[k]);
         lq_mem_free(l->fds);
     }

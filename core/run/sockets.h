@@ -45,7 +45,11 @@ bool lq_sockets_is_shared(const lq_sockets *s, size_t listener);
 /* As it stands in the ready line, with the real port; lent until close. */
 const char *lq_sockets_url(const lq_sockets *s, size_t listener);
 
-/* Removes the file of a unix socket if it is still ours. NULL is allowed. */
+/* Removes the files of unix sockets that are still ours: for a process that
+ * leaves the rest to the kernel, as threads still use it. */
+void lq_sockets_unlink(const lq_sockets *s);
+
+/* The same, and everything is closed. NULL is allowed. */
 void lq_sockets_close(lq_sockets *s);
 
 #endif

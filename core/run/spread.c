@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 
+#include "base/list.h"
 #include "base/mem.h"
 
 /* A cache line each: workers write theirs all the time. */
@@ -13,11 +14,18 @@ typedef struct slot {
     _Atomic(const lq_pulse *) pulse; /* NULL: takes none */
 } slot;
 
+/* Of a loop that runs, or has run: somebody may still look at it. */
+typedef struct lent {
+    lq_list link;
+    lq_pulse pulse;
+} lent;
+
 struct lq_spread {
     int workers;
     int max;
     char *memory; /* as it was allocated */
     slot *slots;  /* aligned */
+    lq_list free; /* pulses that nobody has */
 };
 
 int lq_spread_new(lq_spread **out, int workers, int max)
@@ -33,6 +41,7 @@ int lq_spread_new(lq_spread **out, int workers, int max)
     }
     at = ((uintptr_t)s->memory + 63) & ~(uintptr_t)63;
     s->slots = (slot *)at;
+    lq_list_init(&s->free);
     s->workers = workers;
     s->max = max;
     *out = s;
@@ -41,9 +50,29 @@ int lq_spread_new(lq_spread **out, int workers, int max)
 
 void lq_spread_free(lq_spread *s)
 {
+    lq_list *link;
+
     if (!s) return;
+    while ((link = lq_list_pop_front(&s->free)))
+        lq_mem_free(LQ_CONTAINER_OF(link, lent, link));
     lq_mem_free(s->memory);
     lq_mem_free(s);
+}
+
+lq_pulse *lq_spread_lend_pulse(lq_spread *s)
+{
+    lq_list *link = lq_list_pop_front(&s->free);
+    lent *l =
+        link ? LQ_CONTAINER_OF(link, lent, link) : lq_mem_zalloc(sizeof *l);
+
+    if (!l) return NULL;
+    lq_list_init(&l->link);
+    return &l->pulse;
+}
+
+void lq_spread_take_pulse(lq_spread *s, lq_pulse *pulse)
+{
+    lq_list_push_back(&s->free, &LQ_CONTAINER_OF(pulse, lent, pulse)->link);
 }
 
 void lq_spread_join(lq_spread *s, int i, const lq_pulse *pulse)

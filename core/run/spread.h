@@ -5,8 +5,9 @@
  * here, and an accepted socket goes to a less loaded worker when the one that
  * accepted it has clearly more than the least loaded.
  *
- * Owns:    a count and a state for each worker.
- * Thread:  any thread; every field is atomic.
+ * Owns:    a count and a state for each worker, and the pulses of their loops.
+ * Thread:  any thread; every field is atomic. Pulses are given and taken back
+ *          by the main thread.
  * Life:    new -> ... -> free, when all workers have been joined.
  * Knows:   base, loop.
  */
@@ -25,8 +26,14 @@ enum { LQ_SPREAD_BUSY_MS = 50 };
 int lq_spread_new(lq_spread **out, int workers, int max) LQ_MUST_CHECK;
 void lq_spread_free(lq_spread *s);
 
-/* Worker `i` (from 0) takes connections, with the pulse of its loop, which
- * stays readable until free; or takes none any more, unless another one with
+/* A pulse for the loop of a new worker; readable until free, also when it has
+ * been taken back, which is when the worker has been joined. NULL: no memory.
+ */
+lq_pulse *lq_spread_lend_pulse(lq_spread *s) LQ_MUST_CHECK;
+void lq_spread_take_pulse(lq_spread *s, lq_pulse *pulse);
+
+/* Worker `i` (from 0) takes connections, with the pulse of its loop, a
+ * lent one; or takes none any more, unless another one with
  * another pulse has its place by now. */
 LQ_ANY_THREAD void lq_spread_join(lq_spread *s, int i, const lq_pulse *pulse);
 LQ_ANY_THREAD void lq_spread_part(lq_spread *s, int i, const lq_pulse *pulse);

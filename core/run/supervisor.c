@@ -1,8 +1,9 @@
 /* supervisor.c - see supervisor.h.
  *
  * Start: sockets bound -> initialize -> workers prepare side by side -> all
- * prepared: listen -> all accept -> ready line. Stop: workers drain and end ->
- * joined -> sockets closed.
+ * prepared: listen -> all accept -> ready line. Reload: the same beside the
+ * generation that serves -> all accept -> the old one retires. Stop: workers
+ * drain and end -> joined -> sockets closed.
  */
 #include "run/supervisor.h"
 
@@ -16,18 +17,21 @@
 #include "base/broken.h"
 #include "base/mem.h"
 #include "log/writer.h"
+#include "run/generation.h"
 #include "run/initialize.h"
 #include "run/relief.h"
 #include "run/sockets.h"
 #include "run/spread.h"
 #include "run/watchdog.h"
-#include "run/crew.h"
 
 enum {
     SIGNALS = 5,
     READY_MS = 100,    /* for the log, when nothing may wait for long */
     FLUSH_MS = 1000,   /* for the log, before a message of ours */
     GIVE_UP_MS = 1000, /* for workers that have nothing to wait for */
+    MOST_LOST = 3,     /* threads: then the next runtime takes over */
+    LOOK_MS = 100,     /* --watch: at the files, so often */
+    LOOKS_MAX = 20,    /* ... until a burst of writes is over, at most */
 };
 
 typedef enum state {
@@ -48,14 +52,21 @@ typedef struct supervisor {
     uv_poll_t broken; /* threads that have broken */
     int broken_fd;
     size_t open_handles; /* of the four: what closes at the end */
-    lq_timer start_deadline;
     lq_timer give_up;
     lq_timer pulse;       /* relief looks round */
     uint64_t alive_at_ms; /* when the guard is to hear of us next */
     lq_spread *spread;
+    lq_roster *roster;
     lq_relief *relief;
-    lq_crew *crew; /* NULL: not yet */
-    lq_buf context;
+    lq_list generations;    /* all that are not freed */
+    lq_generation *current; /* serves; NULL: not yet */
+    lq_generation *next;    /* loads and prepares; NULL: none */
+    int number;             /* of the newest that has been tried */
+    bool wants_reload;      /* once more, behind the one under way */
+    lq_timer look;          /* --watch */
+    lq_code *failed;        /* of the newest reload, if it failed */
+    uint64_t seen;          /* what the files were at the last look */
+    int looks;              /* since the first change */
     state state;
     int stop_signals;
     int status;
@@ -99,9 +110,9 @@ static void on_relief_closed(void *data)
 
 static void stop_timers(supervisor *s)
 {
-    lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
     lq_timer_stop(lq_loop_timers(&s->loop), &s->give_up);
     lq_timer_stop(lq_loop_timers(&s->loop), &s->pulse);
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->look);
 }
 
 /* With libuv's handlers gone a signal would end the process its own way, when
@@ -134,7 +145,7 @@ static void close_all(supervisor *s)
 /* Does not wait for anybody. */
 static void exit_now(supervisor *s)
 {
-    lq_sockets_close(s->cfg->sockets);
+    lq_sockets_unlink(s->cfg->sockets);
     lq_log_flush(&s->log, READY_MS);
     _exit(1);
 }
@@ -145,7 +156,7 @@ static void on_give_up(lq_timer *timer)
     supervisor *s = LQ_CONTAINER_OF(timer, supervisor, give_up);
 
     lq_log_printf(&s->log, LQ_LOG_WARN, "a thread is stuck: not awaited");
-    lq_sockets_close(s->cfg->sockets);
+    lq_sockets_unlink(s->cfg->sockets);
     lq_log_flush(&s->log, LQ_WRITER_GRACE_MS);
     _exit(s->status);
 }
@@ -160,6 +171,33 @@ static uint64_t stop_limit_ms(const supervisor *s, int order)
     return drain > 0 ? (uint64_t)(drain * 1000) + 2 * GIVE_UP_MS : 0;
 }
 
+static lq_generation *generation_at(lq_list *link)
+{
+    return LQ_CONTAINER_OF(link, lq_generation, link);
+}
+
+static bool all_ended(supervisor *s)
+{
+    lq_list *link = s->generations.next;
+
+    while (link != &s->generations && generation_at(link)->has_ended)
+        link = link->next;
+    return link == &s->generations;
+}
+
+/* A generation that nobody has opened is not worth a drain. */
+static void end_all(supervisor *s, int order)
+{
+    lq_list *link, *next;
+
+    for (link = s->generations.next; link != &s->generations; link = next) {
+        next = link->next;
+        lq_generation_end(generation_at(link), generation_at(link) == s->next
+                                                   ? LQ_WORKER_STOP
+                                                   : order);
+    }
+}
+
 /* Ends everything; `status` counts when nothing worse has been said. */
 static void stop(supervisor *s, int status, int order)
 {
@@ -168,15 +206,14 @@ static void stop(supervisor *s, int status, int order)
     if (status > s->status) s->status = status;
     if (s->state == STOPPING) return;
     s->state = STOPPING;
-    lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
-    if (!s->crew) {
+    if (all_ended(s)) {
         close_all(s);
         return;
     }
     if (limit_ms && lq_timer_start(lq_loop_timers(&s->loop), &s->give_up,
                                    lq_loop_update(&s->loop) + limit_ms) < 0)
         exit_now(s);
-    lq_crew_end(s->crew, order);
+    end_all(s, order);
 }
 
 /* The app could not start: one message, and nobody serves. */
@@ -202,21 +239,18 @@ static void on_stop_signal(supervisor *s)
     stop(s, 0, s->state == SERVING ? LQ_WORKER_DRAIN : LQ_WORKER_STOP);
 }
 
+static void reload(supervisor *s);
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     supervisor *s = handle->data;
 
     if (number == SIGTERM || number == SIGINT)
         on_stop_signal(s);
+    else if (number == SIGHUP)
+        reload(s);
     else if (number == SIGUSR1)
         lq_writer_reopen(s->writer);
-    else if (number == SIGHUP)
-        lq_log_printf(&s->log, LQ_LOG_WARN,
-                      "signal HUP: this version does not reload");
-    if (number == SIGHUP && s->state == SERVING) {
-        tell(s, LQ_NEWS_RELOADING, NULL);
-        tell(s, LQ_NEWS_RELOADED, "this version does not reload");
-    }
 }
 
 /* Its end of the pipe has gone: there is nobody to start us again. */
@@ -247,11 +281,14 @@ static void on_broken(uv_poll_t *handle, int status, int events)
 {
     supervisor *s = handle->data;
     lq_broken broken;
+    lq_list *link;
 
     (void)status;
     (void)events;
     while (lq_broken_read(s->broken_fd, &broken))
-        lq_crew_bury(s->crew, &broken);
+        for (link = s->generations.next; link != &s->generations;
+             link = link->next)
+            lq_generation_bury(generation_at(link), &broken);
 }
 
 static int watch_broken(supervisor *s)
@@ -334,149 +371,271 @@ static void tell_alive(supervisor *s)
     tell(s, LQ_NEWS_ALIVE, NULL);
 }
 
+static int count_lost(supervisor *s)
+{
+    lq_list *link;
+    int lost = 0;
+
+    for (link = s->generations.next; link != &s->generations; link = link->next)
+        lost += lq_generation_lost(generation_at(link));
+    return lost;
+}
+
+/* What lost threads hold, memory and maybe a processor, comes back only with
+ * their process. */
+static void check_lost(supervisor *s)
+{
+    int lost = count_lost(s);
+
+    if (lost < MOST_LOST || s->state != SERVING || s->options->no_respawn)
+        return;
+    lq_log_printf(&s->log, LQ_LOG_ERROR,
+                  "%d workers are lost: the runtime drains and is started "
+                  "again",
+                  lost);
+    stop(s, LQ_SUPERVISOR_AGAIN, LQ_WORKER_DRAIN);
+}
+
+/* Those that are over, all but the one that serves. Not out of their own
+ * callbacks. */
+static void free_ended(supervisor *s)
+{
+    lq_list *link, *next;
+    lq_generation *g;
+
+    for (link = s->generations.next; link != &s->generations; link = next) {
+        next = link->next;
+        g = generation_at(link);
+        if (!g->has_ended || lq_generation_lost(g) > 0 || g == s->current)
+            continue;
+        lq_list_remove(&g->link);
+        lq_generation_free(g);
+    }
+}
+
 static void on_pulse(lq_timer *timer)
 {
     supervisor *s = LQ_CONTAINER_OF(timer, supervisor, pulse);
     uint64_t at_ms = lq_loop_now(&s->loop) + LQ_SPREAD_BUSY_MS;
+    lq_list *link;
 
     (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->pulse, at_ms);
     if (s->state == SERVING && s->options->workers > 1)
         lq_relief_check(s->relief);
-    lq_crew_watch(s->crew);
+    for (link = s->generations.next; link != &s->generations; link = link->next)
+        lq_generation_watch(generation_at(link));
+    check_lost(s);
+    free_ended(s);
     tell_alive(s);
 }
 
-static void on_accepting(void *data)
-{
-    supervisor *s = data;
+/* ---- generations -------------------------------------------------------- */
 
-    if (s->state != STARTING) return;
+static void on_look(lq_timer *timer);
+
+static void look_later(supervisor *s)
+{
+    s->seen = 0;
+    s->looks = 0;
+    if (s->options->watch)
+        (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->look,
+                              lq_loop_update(&s->loop) + LOOK_MS);
+}
+
+/* The first one: the runtime serves. */
+static void begin_service(supervisor *s)
+{
     s->state = SERVING;
-    lq_timer_stop(lq_loop_timers(&s->loop), &s->start_deadline);
     lq_log_flush(&s->log, READY_MS);
     tell_ready(s);
     on_pulse(&s->pulse);
 }
 
-/* Everybody is prepared: the gate opens. */
-static void on_prepared(void *data)
+/* Not while one more is to follow. */
+static void tell_reloaded(const supervisor *s, const char *error)
 {
-    supervisor *s = data;
+    if (!s->wants_reload) tell(s, LQ_NEWS_RELOADED, error);
+}
+
+static void on_accepting(lq_generation *g)
+{
+    supervisor *s = g->cfg.data;
+    lq_generation *old = s->current;
+
+    if (s->state == STOPPING) return;
+    s->current = g;
+    s->next = NULL;
+    if (old) {
+        lq_generation_end(old, LQ_WORKER_RETIRE);
+        tell_reloaded(s, NULL);
+    } else {
+        begin_service(s);
+    }
+    look_later(s);
+    if (s->wants_reload) reload(s);
+}
+
+/* Everybody is prepared: the gate opens. */
+static void on_prepared(lq_generation *g)
+{
+    supervisor *s = g->cfg.data;
     lq_err err;
 
-    if (s->state != STARTING) return;
-    if (lq_sockets_listen(s->cfg->sockets, &err) < 0)
+    if (s->state == STOPPING) return;
+    if (s->state == STARTING && lq_sockets_listen(s->cfg->sockets, &err) < 0)
         fail(s, err.text);
     else
-        lq_crew_open(s->crew);
+        lq_generation_open(g);
 }
 
-static void on_failed(void *data, const char *text)
+/* The new code is dropped. */
+static void on_failed(lq_generation *g, const char *text)
 {
-    fail(data, text);
+    supervisor *s = g->cfg.data;
+
+    if (s->state == STOPPING) return;
+    if (!s->current || g == s->current) {
+        fail(s, text);
+        return;
+    }
+    lq_log_printf(&s->log, LQ_LOG_ERROR,
+                  "the reload has failed, generation %d goes on: %s",
+                  s->current->cfg.worker.generation, text);
+    tell_reloaded(s, text);
+    s->failed = lq_code_ref(g->code);
+    s->number--;
+    s->next = NULL;
+    lq_generation_end(g, LQ_WORKER_STOP);
+    look_later(s);
+    if (s->wants_reload) reload(s);
 }
 
-/* What lost threads hold comes back only with their process. */
-static void on_lost(void *data)
+/* Once nobody accepts any more the port refuses, unless another runtime is to
+ * go on with it; after a reload the next generation has it for itself. */
+static void on_quiet(lq_generation *g)
 {
-    supervisor *s = data;
+    supervisor *s = g->cfg.data;
+    lq_list *link = s->generations.next;
 
-    if (s->state != SERVING) return;
-    lq_log_printf(
-        &s->log, LQ_LOG_ERROR,
-        "%d workers are lost: the runtime drains and is started again",
-        lq_crew_lost(s->crew));
-    stop(s, LQ_SUPERVISOR_AGAIN, LQ_WORKER_DRAIN);
-}
-
-/* Nobody accepts any more: from now on the port refuses, unless another runtime
- * is to go on with it. */
-static void on_quiet(void *data)
-{
-    supervisor *s = data;
-
+    if (s->state == SERVING && g != s->current)
+        lq_log_printf(&s->log, LQ_LOG_INFO, "reloaded: generation %d serves",
+                      g->cfg.worker.generation + 1);
     if (s->status == LQ_SUPERVISOR_AGAIN) return;
-    lq_sockets_shut(s->cfg->sockets);
+    while (link != &s->generations && generation_at(link)->is_quiet)
+        link = link->next;
+    if (s->state == STOPPING && link == &s->generations)
+        lq_sockets_shut(s->cfg->sockets);
 }
 
-/* Nobody is left: asked for, or there is no respawning. */
-static void on_ended(void *data)
+static void on_ended(lq_generation *g)
 {
-    supervisor *s = data;
+    supervisor *s = g->cfg.data;
 
-    if (s->state != STOPPING) s->status = 1;
-    s->state = STOPPING;
-    close_all(s);
+    /* By itself, without respawning. */
+    if (g == s->current && s->state != STOPPING) {
+        stop(s, 1, LQ_WORKER_STOP);
+        return;
+    }
+    if (s->state == STOPPING && all_ended(s)) close_all(s);
 }
 
-static void on_message(lq_mailbox *mb, lq_msg *msg)
+static int make_generation(supervisor *s, lq_generation **out)
 {
-    supervisor *s = mb->data;
-    lq_worker_report *r = LQ_CONTAINER_OF(msg, lq_worker_report, msg);
-
-    lq_crew_report(s->crew, r);
-    lq_mem_free(r->text);
-    lq_mem_free(r);
-}
-
-static void on_start_deadline(lq_timer *timer)
-{
-    supervisor *s = LQ_CONTAINER_OF(timer, supervisor, start_deadline);
-    char text[128];
-
-    snprintf(text, sizeof text,
-             "%d of %d workers have not prepared within --start-timeout %g s",
-             s->options->workers - lq_crew_prepared(s->crew),
-             s->options->workers, s->options->start_timeout);
-    fail(s, text);
-}
-
-static int make_crew(supervisor *s)
-{
-    lq_crew_cfg cfg = {
+    lq_generation_cfg cfg = {
         .loop = &s->loop,
-        .log = &s->log,
         .worker =
             {
-                .generation = 1,
+                .generation = s->number,
                 .options = s->options,
                 .paths = s->cfg->paths,
                 .sockets = s->cfg->sockets,
                 .spread = s->spread,
+                .roster = s->roster,
                 .to_main = &s->mailbox,
                 .log = &s->log,
-                .context = {lq_buf_ptr(&s->context), lq_buf_len(&s->context)},
             },
+        .is_first = !s->current,
         .on_prepared = on_prepared,
         .on_accepting = on_accepting,
         .on_failed = on_failed,
-        .on_lost = on_lost,
         .on_quiet = on_quiet,
         .on_ended = on_ended,
         .data = s,
     };
 
-    return lq_crew_new(&s->crew, &cfg);
+    return lq_generation_new(out, &cfg);
 }
 
-static int open_relief(supervisor *s)
+/* Loads the app, the first time or anew, as s->next. */
+static int start_generation(supervisor *s)
 {
-    int err = lq_relief_open(&s->relief, &s->loop, s->cfg->sockets, s->spread,
-                             lq_crew_roster(s->crew), s->options->workers);
+    lq_generation *g;
+    int err;
 
-    if (s->relief) s->open_handles++;
-    return err;
+    s->number++;
+    err = make_generation(s, &g);
+    if (err == 0 && (err = lq_generation_start(g)) < 0) lq_generation_free(g);
+    if (err < 0) {
+        s->number--;
+        return err;
+    }
+    s->next = g;
+    lq_list_push_back(&s->generations, &g->link);
+    return 0;
 }
 
-static int start_workers(supervisor *s)
-{
-    uint64_t limit_ms = (uint64_t)(s->options->start_timeout * 1000);
-    int err = make_crew(s);
+/* ---- reload ------------------------------------------------------------- */
 
-    if (err < 0 || (err = open_relief(s)) < 0) return err;
-    if ((err = lq_crew_start(s->crew)) < 0 || !limit_ms) return err;
-    return lq_timer_start(lq_loop_timers(&s->loop), &s->start_deadline,
-                          lq_loop_update(&s->loop) + limit_ms);
+/* HUP, or a changed file. While one is under way: once more behind it. */
+static void reload(supervisor *s)
+{
+    const char *why;
+    char text[128];
+    int err;
+
+    if (s->state == STOPPING) return;
+    s->wants_reload = s->next != NULL;
+    if (s->wants_reload) return;
+    lq_timer_stop(lq_loop_timers(&s->loop), &s->look);
+    lq_code_accept(s->current->code);
+    lq_code_unref(s->failed);
+    s->failed = NULL;
+    tell(s, LQ_NEWS_RELOADING, NULL);
+    err = start_generation(s);
+    if (err == 0) return;
+    why = lq_strerror(err, text, sizeof text);
+    lq_log_printf(&s->log, LQ_LOG_ERROR, "the reload has failed: %s", why);
+    tell_reloaded(s, why);
+    look_later(s);
+}
+
+/* --watch: once files have changed, and the writing is over. */
+static void on_look(lq_timer *timer)
+{
+    supervisor *s = LQ_CONTAINER_OF(timer, supervisor, look);
+    uint64_t mark = 1;
+    const char *changed = lq_code_look(s->current->code, &mark), *other;
+
+    if (s->failed && (other = lq_code_look(s->failed, &mark))) changed = other;
+    if (changed && (mark == s->seen || s->looks >= LOOKS_MAX)) {
+        lq_log_printf(&s->log, LQ_LOG_INFO, "%s has changed: reload", changed);
+        reload(s);
+        return;
+    }
+    s->seen = changed ? mark : 0;
+    s->looks = changed ? s->looks + 1 : 0;
+    (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->look,
+                          lq_loop_now(&s->loop) + LOOK_MS);
+}
+
+static void on_message(lq_mailbox *mb, lq_msg *msg)
+{
+    lq_report *r = LQ_CONTAINER_OF(msg, lq_report, msg);
+
+    (void)mb;
+    lq_generation_report(r);
+    lq_mem_free(r->text);
+    lq_mem_free(r);
 }
 
 /* ---- the whole
@@ -487,10 +646,19 @@ static int start_workers(supervisor *s)
 static _Noreturn void leave_lost(supervisor *s)
 {
     lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are stuck: not awaited",
-                  lq_crew_lost(s->crew));
-    lq_sockets_close(s->cfg->sockets);
+                  count_lost(s));
+    lq_sockets_unlink(s->cfg->sockets);
     lq_log_flush(&s->log, LQ_WRITER_GRACE_MS);
     _exit(s->status);
+}
+
+static int open_relief(supervisor *s)
+{
+    int err = lq_relief_open(&s->relief, &s->loop, s->cfg->sockets, s->spread,
+                             s->roster, s->options->workers);
+
+    if (s->relief) s->open_handles++;
+    return err;
 }
 
 /* What must exist before the first worker. */
@@ -499,23 +667,27 @@ static int open_parts(supervisor *s)
     const lq_options *o = s->options;
     int err = lq_spread_new(&s->spread, o->workers, (int)o->max_connections);
 
+    if (err == 0) err = lq_roster_new(&s->roster, o->workers);
     if (err == 0)
         err = lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
     if (err == 0) s->open_handles++;
     if (err == 0) err = open_signals(s);
     if (err == 0) err = watch_guard(s);
     if (err == 0) err = watch_broken(s);
+    if (err == 0) err = open_relief(s);
     if (err == 0) err = lq_watchdog_install();
     return err;
 }
 
 static void free_parts(supervisor *s)
 {
-    lq_crew_free(s->crew);
+    s->current = NULL;
+    free_ended(s);
+    lq_code_unref(s->failed);
     lq_mailbox_fini(&s->mailbox);
     lq_broken_close(s->broken_fd);
+    lq_roster_free(s->roster);
     lq_spread_free(s->spread);
-    lq_buf_fini(&s->context);
     if (lq_loop_close(&s->loop) < 0) {
         lq_log_printf(&s->log, LQ_LOG_ERROR, "something was left open");
 #ifdef LQ_DEBUG
@@ -532,10 +704,10 @@ static void init(supervisor *s, const lq_supervisor_cfg *cfg)
         .options = cfg->options,
         .broken_fd = -1,
     };
-    lq_buf_init(&s->context);
-    lq_timer_init(&s->start_deadline, on_start_deadline);
+    lq_list_init(&s->generations);
     lq_timer_init(&s->give_up, on_give_up);
     lq_timer_init(&s->pulse, on_pulse);
+    lq_timer_init(&s->look, on_look);
 }
 
 static int start_log(supervisor *s, lq_err *err)
@@ -585,28 +757,48 @@ int lq_supervisor_run(const lq_supervisor_cfg *cfg)
     err = lq_loop_open(&s.loop);
     if (err == 0) err = open_parts(&s);
     if (err < 0) return give_up(&s, uv_strerror(err));
-    err = lq_initialize(cfg->options, cfg->paths, &s.log, "initialize",
-                        &s.context);
-    if (err < 0)
-        stop(&s, err == -EINTR ? 0 : 1, LQ_WORKER_STOP);
-    else if (start_workers(&s) < 0)
-        fail(&s, "a worker could not be started");
+    if (start_generation(&s) < 0) fail(&s, "a thread could not be started");
     lq_loop_run(&s.loop);
-    if (s.crew && lq_crew_lost(s.crew) > 0) leave_lost(&s);
+    if (count_lost(&s) > 0) leave_lost(&s);
     free_parts(&s);
     stop_log(&s);
     return s.status;
 }
 
+/* Prints it, or what went wrong. */
+static int print_routes(const lq_initialize *i)
+{
+    const char *error = lq_initialize_error(i);
+    lq_str text = lq_initialize_text(i);
+
+    if (error)
+        fprintf(stderr, "luaqueduct: the app could not start: %s\n", error);
+    else
+        fwrite(text.ptr, 1, text.len, stdout);
+    return error ? 1 : 0;
+}
+
 int lq_supervisor_routes(const lq_options *options, const lq_paths *paths)
 {
     lq_log log = {.who = "routes", .level = (lq_log_level)options->log_level};
-    lq_buf text;
-    int err;
+    lq_initialize_cfg cfg = {
+        .options = options,
+        .paths = paths,
+        .log = &log,
+        .code = lq_code_new(),
+        .generation = 1,
+        .step = "routes",
+    };
+    lq_initialize *i = NULL;
+    int status = 1;
 
-    lq_buf_init(&text);
-    err = lq_initialize(options, paths, &log, "routes", &text);
-    if (err == 0) fwrite(lq_buf_ptr(&text), 1, lq_buf_len(&text), stdout);
-    lq_buf_fini(&text);
-    return err < 0 ? 1 : 0;
+    if (cfg.code && lq_initialize_new(&i, &cfg) == 0) {
+        lq_initialize_run(i);
+        status = print_routes(i);
+    } else {
+        fprintf(stderr, "luaqueduct: not enough memory to start\n");
+    }
+    lq_initialize_free(i);
+    lq_code_unref(cfg.code);
+    return status;
 }

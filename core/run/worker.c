@@ -73,12 +73,13 @@ typedef struct order {
 
 static void report(lq_worker *w, int type, const char *text)
 {
-    lq_worker_report *r = lq_mem_zalloc(sizeof *r);
+    lq_report *r = lq_mem_zalloc(sizeof *r);
 
     if (!r) return;
     r->msg.type = type;
     r->id = w->cfg.id;
     r->worker = w;
+    r->generation = w->cfg.owner;
     if (text) r->text = lq_mem_strndup(text, strlen(text));
     if (lq_mailbox_push(w->cfg.to_main, &r->msg) == 0) return;
     lq_mem_free(r->text);
@@ -480,6 +481,7 @@ static int open_all(lq_worker *w)
         .workers = w->cfg.options->workers,
         .lua_path = w->cfg.paths->lua,
         .lib_path = w->cfg.paths->lib,
+        .code = w->cfg.code,
         .memory_limit = w->cfg.options->memory_limit,
         .on_stop = on_stop,
         .on_full = on_full,

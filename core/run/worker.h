@@ -15,8 +15,9 @@
 
 #include "base/str.h"
 #include "log/log.h"
-#include "loop/mailbox.h"
+#include "lua/code.h"
 #include "run/options.h"
+#include "run/report.h"
 #include "run/roster.h"
 #include "run/paths.h"
 #include "run/sockets.h"
@@ -34,22 +35,6 @@ enum {
     LQ_WORKER_CONN,       /* a connection; lq_worker_hand */
 };
 
-/* Reports, to the main thread's mailbox: lq_worker_report. */
-enum {
-    LQ_REPORT_PREPARED = 1,
-    LQ_REPORT_FAILED, /* with a text; the worker waits for its orders */
-    LQ_REPORT_ACCEPTING,
-    LQ_REPORT_DRAINING, /* accepts no more; what waited has been accepted */
-    LQ_REPORT_ENDED,    /* the last one: it can be joined */
-};
-
-typedef struct lq_worker_report {
-    lq_msg msg;
-    lq_worker *worker; /* whose it is: until join it is there */
-    int id;
-    char *text; /* lq_mem; NULL: none */
-} lq_worker_report;
-
 typedef struct lq_worker_cfg {
     int id;                    /* 1 ... workers */
     int restarts;              /* how often it has been replaced */
@@ -59,9 +44,11 @@ typedef struct lq_worker_cfg {
     lq_sockets *sockets;
     lq_spread *spread;
     lq_str context; /* packed by initialize */
-    lq_mailbox *to_main;
-    lq_roster *roster; /* the way to the others */
-    lq_pulse *pulse;   /* where its loop keeps it: for as long as the crew */
+    lq_code *code;
+    struct lq_generation *owner; /* what the reports name */
+    lq_mailbox *to_main;         /* ... and where they go */
+    lq_roster *roster;           /* the way to the others */
+    lq_pulse *pulse;             /* where its loop keeps it: the spread's */
     const lq_log *log; /* of the main thread: the worker's is like it */
 } lq_worker_cfg;
 

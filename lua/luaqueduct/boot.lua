@@ -8,6 +8,7 @@
 local channel = require "luaqueduct.channel"
 local log = require "luaqueduct.log"
 local modules = require "luaqueduct.require"
+local source = require "luaqueduct.core.source"
 
 local m = {}
 
@@ -43,7 +44,7 @@ function m.load(script, context)
   look_beside(script)
   install()
 
-  local chunk, err = loadfile(script, "t")
+  local chunk, err = source.load(script)
   if not chunk then error(err, 0) end
   local app = channel.from(script, chunk(script))
   app.options = { context = context }

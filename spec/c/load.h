@@ -103,4 +103,8 @@ void load_plan_waits(load *l, load_peer *p);
  * took. Returns the exit status. */
 int load_pulse(const char *address, int port);
 
+/* `count` clients that ask without a pause until SIGTERM, half of them on kept
+ * connections; prints what became of the requests. Returns the exit status. */
+int load_busy(const char *address, int port, int count);
+
 #endif

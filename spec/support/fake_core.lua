@@ -331,6 +331,7 @@ local modules = {
   },
   ["luaqueduct.core.dispatch"] = { response_mt = function() end, set = function() end },
   ["luaqueduct.core.json"] = real_or("luaqueduct.core.json", stub_json()),
+  ["luaqueduct.core.source"] = { load = function(path) return loadfile(path, "t") end },
   ["luaqueduct.core.router"] = real_or("luaqueduct.core.router", stub_router),
 }
 

@@ -65,7 +65,7 @@ function methods:results(seconds)
   return results
 end
 
---- For a pulse: ends it; results as above.
+--- For a pulse and for busy clients: ends it; results as above.
 function methods:stop()
   proc.kill(self.pid, TERM)
   return self:results(20)
