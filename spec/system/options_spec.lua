@@ -6,7 +6,7 @@ local run = require "spec.run"
 local parse, refused, serve = options.parse, options.refused, options.serve
 
 local LATER = {
-  "watch", "hub-queue",
+  "hub-queue",
 }
 
 describe("options", function()

@@ -271,9 +271,9 @@ describe("a reload under load", function()
     local reloads = scale(10)
 
     for i = 1, reloads do
-      put(app, "word.lua", "error('broken " .. i .. "')")
+      put(app, "word.lua", "error('broken " .. i .. ".')")
       app:signal "HUP"
-      app:wait_log("broken " .. i .. "\n")
+      app:wait_log("broken " .. i .. ".")
       put(app, "word.lua", "return 'fine'")
       reload(app, i + 1)
     end
