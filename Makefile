@@ -18,7 +18,7 @@ JSON_LIB := yajl
 BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
     lib$(JSON_LIB)-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
 TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
-    lua-socket lua5.4 luarocks strace
+    lua-socket lua5.4 luarocks strace systemd
 # Node may be here from elsewhere, and then npm with it.
 BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 \
     $(if $(shell command -v node 2>/dev/null),,nodejs) \
@@ -56,7 +56,7 @@ RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
     roster.c relief.c clients.c watchdog.c crew.c generation.c supervisor.c \
-    news.c notify.c guard.c main.c)
+    news.c notify.c activation.c guard.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv hides from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)

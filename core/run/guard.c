@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "log/writer.h"
+#include "run/activation.h"
 #include "run/crew.h"
 #include "run/news.h"
 #include "run/notify.h"
@@ -408,18 +409,37 @@ static int run_guarded(guard *g)
     return 1;
 }
 
+/* Those of systemd, those of --listen, or both; the preset address only where
+ * there is none. */
+static int open_sockets(guard *g, lq_err *err)
+{
+    const lq_options *o = g->options;
+    lq_activation from_systemd;
+    lq_sockets_cfg cfg = {
+        .given = from_systemd.fds,
+        .urls = o->listen,
+        .workers = o->workers,
+        .share_port = o->share_port,
+    };
+    int code = lq_activation_take(&from_systemd, err);
+
+    if (code < 0) return code;
+    cfg.given_count = from_systemd.count;
+    if (cfg.given_count == 0 || !o->is_listen_preset)
+        cfg.url_count = o->listen_count;
+    return lq_sockets_open(&g->sockets, &cfg, err);
+}
+
 /* Returns the exit status. */
 static int run(guard *g)
 {
-    const lq_options *o = g->options;
     lq_err err;
 
-    if (lq_sockets_open(&g->sockets, o->listen, o->listen_count, o->workers,
-                        o->share_port, &err) < 0) {
+    if (open_sockets(g, &err) < 0) {
         fprintf(stderr, "luaqueduct: %s\n", err.text);
         return 1;
     }
-    return o->no_respawn ? run_unguarded(g) : run_guarded(g);
+    return g->options->no_respawn ? run_unguarded(g) : run_guarded(g);
 }
 
 int lq_guard_run(const lq_options *options, const lq_paths *paths, int ready_fd)

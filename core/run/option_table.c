@@ -38,7 +38,8 @@ static const lq_option_row rows[] = {
     HEADING(SERVE, "Listening"),
     {LQ_KIND_LISTEN, SERVE, 0, "listen", "URL", 0, NULL, NULL,
      "http://127.0.0.1:8888 unless given, http://[::1]:80\n"
-     "or unix:/path.sock; port 0: a free one; repeatable"},
+     "or unix:/path.sock; port 0: a free one; repeatable;\n"
+     "beside the sockets of systemd, if it passes any"},
     {LQ_KIND_ADDRESS, SERVE, 'a', "address", "ADDR", 0, "127.0.0.1", NULL,
      "with -p short for one --listen"},
     {LQ_KIND_PORT, SERVE, 'p', "port", "PORT", 0, "8888", "65535",

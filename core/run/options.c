@@ -263,6 +263,7 @@ static int finish_listen(parse *p)
     lq_options *o = p->o;
     int len;
 
+    o->is_listen_preset = !o->listen_count && !p->address && !p->port;
     if (o->listen_count && !p->address && !p->port) return 0;
     len = snprintf(o->short_listen, sizeof o->short_listen, "http://%s%s%s:%s",
                    is_v6 ? "[" : "", address, is_v6 ? "]" : "", port);

@@ -45,6 +45,7 @@ typedef struct lq_options {
     const char *listen[LQ_LISTEN_MAX]; /* each passed lq_listen_url_check */
     size_t listen_count;
     char short_listen[300]; /* what -a and -p make */
+    bool is_listen_preset;  /* nobody has said where */
     bool share_port;
     bool no_respawn;
     bool watch;

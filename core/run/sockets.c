@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -32,6 +33,7 @@ typedef struct listener {
     ino_t inode; /* of a unix socket's file */
     dev_t device;
     bool has_file;
+    bool is_given; /* somebody else listens on it, too */
 } listener;
 
 struct lq_sockets {
@@ -46,6 +48,11 @@ struct lq_sockets {
 static bool is_unix(const listener *l)
 {
     return l->address.ss_family == AF_UNIX;
+}
+
+static bool is_shared(const listener *l)
+{
+    return is_unix(l) || l->is_given;
 }
 
 /* Where the port stands; the same for IPv4 and IPv6. */
@@ -130,13 +137,19 @@ static int set_on(int fd, int level, int name)
 
 /* What accepted connections inherit. The kernel would take megabytes for a
  * client that reads nothing; what is under way to it is not bounded by this. */
+static int set_accepted(int fd)
+{
+    int err = set_on(fd, IPPROTO_TCP, TCP_NODELAY);
+
+    if (!err) err = set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_BYTES);
+    return err;
+}
+
 static int set_tcp(int fd)
 {
     int err = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
 
-    if (!err) err = set_on(fd, IPPROTO_TCP, TCP_NODELAY);
-    if (!err) err = set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_BYTES);
-    return err;
+    return err ? err : set_accepted(fd);
 }
 
 static int bind_fd(const listener *l, int fd)
@@ -251,7 +264,7 @@ static bool has_own_file(const listener *l)
            st.st_ino == l->inode && st.st_dev == l->device;
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- one URL ------------------------------------------------------------ */
 
 static const char *explain(const listener *l, int code, char *buf, size_t cap)
 {
@@ -315,22 +328,89 @@ static int open_one(lq_sockets *s, const char *url, lq_err *err)
     return code < 0 ? fail(err, l, code) : 0;
 }
 
-int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
-                    int workers, bool share_port, lq_err *err)
+/* ---- given -------------------------------------------------------------- */
+
+/* A path, or '@' and a name that has no file; a line cannot be broken by it. */
+static void put_unix_url(listener *l)
 {
-    lq_sockets *s = lq_mem_zalloc(sizeof *s + n * sizeof s->listeners[0]);
+    const size_t begin = offsetof(struct sockaddr_un, sun_path);
+    char *at;
+    int len = l->address_len > begin ? (int)(l->address_len - begin) : 0;
+    bool is_abstract = len > 0 && !path_of(l)[0];
+
+    snprintf(l->url, sizeof l->url, "unix:%s%.*s", is_abstract ? "@" : "",
+             len - is_abstract, path_of(l) + is_abstract);
+    for (at = l->url; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f) *at = '?';
+}
+
+static int put_given_url(listener *l)
+{
+    const struct sockaddr *at = (const void *)&l->address;
+    bool is_v6 = l->address.ss_family == AF_INET6;
+    char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1], port[8];
+
+    if (is_unix(l)) {
+        put_unix_url(l);
+        return 0;
+    }
+    if (getnameinfo(at, l->address_len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return -EINVAL;
+    snprintf(l->url, sizeof l->url, "http://%s%s%s:%s", is_v6 ? "[" : "", host,
+             is_v6 ? "]" : "", port);
+    return 0;
+}
+
+static int adopt(lq_sockets *s, int fd, lq_err *err)
+{
+    listener *l = &s->listeners[s->count++];
+    int code = 0;
+
+    l->is_given = true;
+    l->fds = lq_mem_zalloc(sizeof *l->fds);
+    if (!l->fds) {
+        close(fd);
+        return fail(err, l, -ENOMEM);
+    }
+    l->fds[l->fd_count++] = fd;
+    l->address_len = sizeof l->address;
+    if (getsockname(fd, (void *)&l->address, &l->address_len) < 0)
+        code = -errno;
+    if (code == 0) code = put_given_url(l);
+    if (code == 0 && !is_unix(l)) code = set_accepted(fd);
+    return code < 0 ? fail(err, l, code) : 0;
+}
+
+/* ---- all of them -------------------------------------------------------- */
+
+static int open_all(lq_sockets *s, const lq_sockets_cfg *cfg, lq_err *err)
+{
+    int code = 0, given;
     size_t i;
+
+    for (i = 0; i < cfg->given_count; i++) {
+        given = adopt(s, cfg->given[i], err);
+        if (code == 0) code = given;
+    }
+    for (i = 0; i < cfg->url_count && code == 0; i++)
+        code = open_one(s, cfg->urls[i], err);
+    return code;
+}
+
+int lq_sockets_open(lq_sockets **out, const lq_sockets_cfg *cfg, lq_err *err)
+{
+    size_t most = cfg->given_count + cfg->url_count;
+    lq_sockets *s = lq_mem_zalloc(sizeof *s + most * sizeof s->listeners[0]);
     int code;
 
     if (!s) return lq_err_set(err, -ENOMEM, "not enough memory");
-    s->workers = workers;
-    s->is_port_shared = share_port;
-    for (i = 0; i < n; i++) {
-        code = open_one(s, urls[i], err);
-        if (code < 0) {
-            lq_sockets_close(s);
-            return code;
-        }
+    s->workers = cfg->workers;
+    s->is_port_shared = cfg->share_port;
+    code = open_all(s, cfg, err);
+    if (code < 0) {
+        lq_sockets_close(s);
+        return code;
     }
     *out = s;
     return 0;
@@ -340,6 +420,7 @@ int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
  * listen yet do not see each other: the first to listen has it. */
 static int check_again(const lq_sockets *s, const listener *l)
 {
+    if (l->is_given) return 0;
     if (is_unix(l)) return has_own_file(l) ? 0 : -ESTALE;
     return s->is_port_shared ? 0 : probe(l);
 }
@@ -348,17 +429,20 @@ static int listen_on(const listener *l)
 {
     int i;
 
-    for (i = 0; i < l->fd_count; i++)
+    for (i = 0; i < l->fd_count && !l->is_given; i++)
         if (listen(l->fds[i], BACKLOG) < 0) return -errno;
     return 0;
 }
 
+/* Whether all do: the last one is told last, and is not given if any is not. */
 static bool is_listening(const lq_sockets *s)
 {
+    const listener *l = &s->listeners[s->count - 1];
     int value = 0;
     socklen_t len = sizeof value;
 
-    getsockopt(s->listeners[0].fds[0], SOL_SOCKET, SO_ACCEPTCONN, &value, &len);
+    getsockopt(l->fds[l->fd_count - 1], SOL_SOCKET, SO_ACCEPTCONN, &value,
+               &len);
     return value;
 }
 
@@ -386,7 +470,8 @@ void lq_sockets_shut(lq_sockets *s)
 
     for (i = 0; i < s->count; i++)
         for (k = 0; k < s->listeners[i].fd_count; k++)
-            shutdown(s->listeners[i].fds[k], SHUT_RDWR);
+            if (!s->listeners[i].is_given)
+                shutdown(s->listeners[i].fds[k], SHUT_RDWR);
 }
 
 size_t lq_sockets_count(const lq_sockets *s)
@@ -398,12 +483,12 @@ int lq_sockets_fd(const lq_sockets *s, size_t i, int worker)
 {
     const listener *l = &s->listeners[i];
 
-    return l->fds[is_unix(l) ? 0 : worker];
+    return l->fds[is_shared(l) ? 0 : worker];
 }
 
 bool lq_sockets_is_shared(const lq_sockets *s, size_t i)
 {
-    return is_unix(&s->listeners[i]);
+    return is_shared(&s->listeners[i]);
 }
 
 const char *lq_sockets_url(const lq_sockets *s, size_t i)

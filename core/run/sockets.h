@@ -2,13 +2,15 @@
  *
  * For TCP one SO_REUSEPORT socket for each worker, so that the kernel spreads
  * connections; for a unix socket one for all. They are bound at once and
- * listen only when told: until then the port refuses connections.
+ * listen only when told: until then the port refuses connections. Those that
+ * are given listen already, are one for all, and stay their giver's: they are
+ * closed and nothing else.
  *
  * Unless the port is to be shared, nobody else may have it: that is looked at
  * before binding and once more before listening, as two runtimes that start
  * side by side see each other only then.
  *
- * Owns:    the descriptors, and the file of a unix socket.
+ * Owns:    the descriptors, and the file of a unix socket that it has bound.
  * Thread:  main thread; fd, count, is_shared and url are read by workers.
  * Life:    open -> listen -> shut -> close; close may come at any point.
  * Knows:   base, listen_url, libc.
@@ -20,20 +22,30 @@
 
 typedef struct lq_sockets lq_sockets;
 
+typedef struct lq_sockets_cfg {
+    const int *given; /* sockets that listen; taken */
+    size_t given_count;
+    const char *const *urls; /* copied */
+    size_t url_count;
+    int workers;
+    bool share_port;
+} lq_sockets_cfg;
+
 /* Binds every URL. `err` tells which one failed and why. Returns LQ_EINVALID
- * for a URL, else -errno; then nothing stays bound. Copies `urls`. */
-int lq_sockets_open(lq_sockets **out, const char *const *urls, size_t n,
-                    int workers, bool share_port, lq_err *err) LQ_MUST_CHECK;
+ * for a URL, else -errno; then nothing stays bound. */
+int lq_sockets_open(lq_sockets **out, const lq_sockets_cfg *cfg,
+                    lq_err *err) LQ_MUST_CHECK;
 
 /* From now on connections are taken, if they are not already. Returns -errno:
  * the caller closes. */
 int lq_sockets_listen(lq_sockets *s, lq_err *err) LQ_MUST_CHECK;
 
-/* Connections are refused again; the descriptors stay open, for other threads
- * may still have them in their poll sets. */
+/* Connections are refused again, but on those that are given; the descriptors
+ * stay open, for other threads may still have them in their poll sets. */
 void lq_sockets_shut(lq_sockets *s);
 
-/* How many listeners there are: one for each URL. */
+/* How many listeners there are: one for each that is given, then one for each
+ * URL. */
 size_t lq_sockets_count(const lq_sockets *s);
 
 /* Lends the socket of `listener` for a worker (both from 0). */

@@ -247,20 +247,20 @@ static int run_check(lua_State *L)
 /* run.open(urls, workers?, share_port?) -> sockets | nil, message, name */
 static int run_open(lua_State *L)
 {
-    int workers = (int)luaL_optinteger(L, 2, 1), code;
-    bool share = lua_toboolean(L, 3);
+    lq_sockets_cfg cfg = {.workers = (int)luaL_optinteger(L, 2, 1),
+                          .share_port = lua_toboolean(L, 3)};
+    int code;
     lq_sockets **box;
     lq_err err;
     char **urls;
-    size_t n;
 
     luaL_checktype(L, 1, LUA_TTABLE);
     box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = NULL;
     luaL_setmetatable(L, SOCKETS_TYPE);
-    urls = push_list(L, 1, &n);
-    code = lq_sockets_open(box, (const char *const *)urls, n, workers, share,
-                           &err);
+    urls = push_list(L, 1, &cfg.url_count);
+    cfg.urls = (const char *const *)urls;
+    code = lq_sockets_open(box, &cfg, &err);
     free_list(urls);
     if (code < 0) return push_failure(L, code, &err);
     lua_pop(L, 1);

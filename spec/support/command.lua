@@ -45,7 +45,7 @@ function command.remove(folder)
 end
 
 ---@param argv string[]
----@param options? table { env = changes, cwd, stdin = path, timeout = 30 }
+---@param options? table { env = changes, cwd, stdin = path, timeout = 30, pass = descriptors }
 ---@return table { status, stdout, stderr, seconds }
 function command.run(argv, options)
   options = options or {}
@@ -56,6 +56,7 @@ function command.run(argv, options)
     env = command.environment(options.env),
     cwd = options.cwd,
     stdin = options.stdin,
+    pass = options.pass,
     stdout = out,
     stderr = err,
   })

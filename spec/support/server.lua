@@ -39,8 +39,11 @@ function server.binary()
 end
 
 local function arguments(folder, options)
-  local argv = { options.binary or server.binary(), "serve", options.app or folder .. "/app.lua" }
+  local argv = table.move(options.launcher or {}, 1, #(options.launcher or {}), 1, {})
 
+  argv[#argv + 1] = options.binary or server.binary()
+  argv[#argv + 1] = "serve"
+  argv[#argv + 1] = options.app or folder .. "/app.lua"
   for _, url in ipairs(options.listen or { "http://127.0.0.1:0" }) do
     argv[#argv + 1] = "--listen"
     argv[#argv + 1] = url
@@ -202,6 +205,7 @@ local function spawn(options)
     env = command.environment(options.env),
     cwd = options.cwd,
     stderr = log_path,
+    pass = options.pass,
   })
   if not pid then
     command.remove(folder)
@@ -214,9 +218,12 @@ end
 ---@param options table
 ---  app (a path) or source (text of the script); files (name -> text, beside the script);
 ---  workers (1), args (list), env (name -> value, false removes), listen (list of URLs, a free
----  port of 127.0.0.1 unless given), cwd, timeout (of the start, 20), binary
+---  port of 127.0.0.1 unless given), cwd, timeout (of the start, 20), binary, launcher (list
+---  of arguments in front of it), pass (list of descriptors that it gets from 3 on),
+---  on_spawn (called before the ready line is awaited)
 function server.start(options)
   local self = spawn(options)
+  if options.on_spawn then options.on_spawn(self) end
   local line, got = read_line(self.output, options.timeout or 20)
 
   if not line or not parse_ready(self, line) then
@@ -236,6 +243,7 @@ function server.fail(options)
   local result = command.run(arguments(folder, options), {
     env = options.env,
     cwd = options.cwd,
+    pass = options.pass,
     timeout = options.timeout or 20,
   })
   command.remove(folder)
