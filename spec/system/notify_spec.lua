@@ -124,6 +124,41 @@ for _, respawn in ipairs { "with a guard", "with --no-respawn" } do
 end
 
 describe("systemd", function()
+  it("is told why a reload has failed, and when one succeeds again", function()
+    local manager <close> = systemd.start()
+    local app <close> = start(manager)
+    local path = app.folder .. "/app.lua"
+    local status = manager:wait("READY=1").STATUS
+    local function put(text)
+      local file <close> = assert(io.open(path, "w"))
+      assert(file:write(text))
+    end
+
+    put "\nerror 'not today'"
+    app:signal "HUP"
+    manager:wait "RELOADING=1"
+    assert.matches("^the reload has failed: .*app%.lua:2: not today$",
+      manager:wait("READY=1").STATUS)
+    put(APP)
+    app:signal "HUP"
+    manager:wait "RELOADING=1"
+    assert.are.equal(status, manager:wait("READY=1").STATUS)
+    app:stop { status = 0 }
+  end)
+
+  it("sees a reload that --watch begins", function()
+    local manager <close> = systemd.start()
+    local app <close> = start(manager, nil, "--watch")
+    manager:wait "READY=1"
+    local file <close> = assert(io.open(app.folder .. "/app.lua", "w"))
+    assert(file:write("-- new\n" .. APP))
+    file:close()
+
+    manager:wait "RELOADING=1"
+    manager:wait "READY=1"
+    app:stop { status = 0 }
+  end)
+
   it("hears of a runtime that dies, and of the next one", function()
     local manager <close> = systemd.start()
     local app <close> = start(manager, { WATCHDOG_USEC = "1000000" })
