@@ -23,7 +23,10 @@
 #include "run/sockets.h"
 #include "run/supervisor.h"
 
-enum { SLACK_MS = 4000 }; /* for a runtime that keeps its times by itself */
+enum {
+    SLACK_MS = 4000, /* for a runtime that keeps its times by itself */
+    QUICK_MS = 2000, /* deaths within that have a delay */
+};
 
 typedef struct guard {
     const lq_options *options;
@@ -41,6 +44,8 @@ typedef struct guard {
     int death_count;
     bool is_again; /* this runtime is not the first */
     int stop_signals;
+    pid_t leaving;        /* a runtime that drains for the next one; 0: none */
+    int leaving_fd;       /* tells it that we live */
     uint64_t start_ms;    /* when the next runtime is due; 0: there is one */
     uint64_t deadline_ms; /* of the start or the stop; 0: none */
     uint64_t feed_ms;     /* of systemd's watchdog; 0: there is none */
@@ -68,6 +73,14 @@ static void set_deadline(guard *g, double seconds)
 {
     g->deadline_ms =
         seconds > 0 ? now_ms() + (uint64_t)(seconds * 1000) + SLACK_MS : 0;
+}
+
+/* There is to be a new runtime. */
+static void start_again(guard *g, uint64_t delay_ms)
+{
+    g->is_again = true;
+    g->ready_ms = g->deadline_ms = 0;
+    g->start_ms = now_ms() + delay_ms;
 }
 
 /* ---- news of the runtime ------------------------------------------------ */
@@ -102,6 +115,21 @@ static void on_reloaded(guard *g, const char *failure)
     lq_notify_ready(&g->systemd, failure && *failure ? status : g->ready_text);
 }
 
+/* Its successor need not wait for its end. One that still drains when the next
+ * one wants to has had its time. */
+static void on_leaving(guard *g)
+{
+    if (g->stop_signals) return;
+    if (g->leaving && kill(g->leaving, SIGKILL) == 0)
+        waitpid(g->leaving, NULL, 0);
+    close_fd(&g->leaving_fd);
+    g->leaving = g->runtime;
+    g->leaving_fd = g->news_fd;
+    g->news_fd = -1;
+    g->runtime = 0;
+    start_again(g, 0);
+}
+
 /* In the guard, or, where there is none, in the runtime itself. */
 static void on_news(void *data, lq_news what, const char *text)
 {
@@ -115,6 +143,7 @@ static void on_news(void *data, lq_news what, const char *text)
     case LQ_NEWS_RELOADED: on_reloaded(g, text); break;
     case LQ_NEWS_STOPPING: lq_notify_stopping(&g->systemd); break;
     case LQ_NEWS_ALIVE: feed_watchdog(g); break;
+    case LQ_NEWS_LEAVING: on_leaving(g); break;
     }
 }
 
@@ -158,6 +187,7 @@ static _Noreturn void be_runtime(guard *g, int guard_fd)
     setpgid(0, 0);
     close_fd(&g->signal_fd);
     close_fd(&g->news_fd);
+    close_fd(&g->leaving_fd);
     close_fd(&g->line_fd);
     lq_notify_close(&g->systemd);
     sigprocmask(SIG_SETMASK, &g->before, NULL);
@@ -201,6 +231,17 @@ static bool is_crash_loop(guard *g)
            now - g->deaths[0] <= LQ_GUARD_WITHIN_MS;
 }
 
+/* With the last one. What dies now and then is back at once. */
+static int quick_deaths(const guard *g)
+{
+    uint64_t now = now_ms();
+    int i, count = 0;
+
+    for (i = 0; i < g->death_count; i++)
+        if (now - g->deaths[i] < QUICK_MS) count++;
+    return count;
+}
+
 static void describe(int status, char *out, size_t cap)
 {
     if (WIFSIGNALED(status))
@@ -219,22 +260,6 @@ static bool is_orderly(const guard *g, int status)
     return WEXITSTATUS(status) == 0 || !g->ready_ms;
 }
 
-/* It holds what it cannot give back, and has drained for that: no death. */
-static bool wants_successor(const guard *g, int status)
-{
-    return WIFEXITED(status) && WEXITSTATUS(status) == LQ_SUPERVISOR_AGAIN &&
-           g->stop_signals == 0;
-}
-
-/* Returns -1: there is to be a new runtime. */
-static int start_again(guard *g, uint64_t delay_ms)
-{
-    g->is_again = true;
-    g->ready_ms = g->deadline_ms = 0;
-    g->start_ms = now_ms() + delay_ms;
-    return -1;
-}
-
 /* Returns -1 when there is to be a new runtime, else the exit status. */
 static int on_death(guard *g, int status)
 {
@@ -243,9 +268,13 @@ static int on_death(guard *g, int status)
 
     read_news(g);
     close_fd(&g->news_fd);
+    if (!g->runtime) { /* it has just said that it leaves */
+        close_fd(&g->leaving_fd);
+        g->leaving = 0;
+        return -1;
+    }
     g->runtime = 0;
     if (g->is_late) return g->stop_signals == 1 ? 0 : 1;
-    if (wants_successor(g, status)) return start_again(g, 0);
     if (is_orderly(g, status))
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
     describe(status, what, sizeof what);
@@ -255,12 +284,13 @@ static int on_death(guard *g, int status)
                       LQ_GUARD_WITHIN_MS / 1000);
         return 1;
     }
-    delay_ms = lq_crew_delay(g->death_count);
+    delay_ms = lq_crew_delay(quick_deaths(g));
     snprintf(text, sizeof text, "%s: it is started again in %d ms", what,
              (int)delay_ms);
     lq_log_printf(&g->log, LQ_LOG_ERROR, "%s", text);
     lq_notify_died(&g->systemd, text);
-    return start_again(g, delay_ms);
+    start_again(g, delay_ms);
+    return -1;
 }
 
 /* ---- signals ------------------------------------------------------------ */
@@ -269,7 +299,12 @@ static int on_child(guard *g)
 {
     int status;
 
-    if (waitpid(g->runtime, &status, WNOHANG) != g->runtime) return -1;
+    if (g->leaving && waitpid(g->leaving, &status, WNOHANG) == g->leaving) {
+        close_fd(&g->leaving_fd);
+        g->leaving = 0;
+    }
+    if (!g->runtime || waitpid(g->runtime, &status, WNOHANG) != g->runtime)
+        return -1;
     return on_death(g, status);
 }
 
@@ -291,7 +326,8 @@ static void on_deadline(guard *g)
         fprintf(stderr,
                 "luaqueduct: the app could not start: it has not loaded "
                 "within --start-timeout\n");
-    kill(g->runtime, SIGKILL);
+    if (g->leaving) kill(g->leaving, SIGKILL);
+    if (g->runtime) kill(g->runtime, SIGKILL);
 }
 
 /* Returns -1 to go on, else the exit status. */
@@ -305,13 +341,13 @@ static int on_signal(guard *g)
     if (info.ssi_signo == SIGCHLD) return on_child(g);
     if (is_stop) {
         lq_notify_stopping(&g->systemd);
-        if (!g->runtime) return 0;
         set_stop_deadline(g);
     } else if (info.ssi_signo == SIGHUP && g->ready_ms) {
         lq_notify_reloading(&g->systemd);
     }
+    if (g->leaving) kill(g->leaving, (int)info.ssi_signo);
     if (g->runtime) kill(g->runtime, (int)info.ssi_signo);
-    return -1;
+    return is_stop && !g->runtime ? 0 : -1;
 }
 
 static int open_signals(guard *g)
@@ -365,18 +401,22 @@ static int do_due(guard *g)
     return -1;
 }
 
+/* Until there is an exit status, and nobody that drains. */
 static int watch(guard *g)
 {
     struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};
-    int status = -1;
+    int status = -1, next;
 
-    while (status < 0) {
+    while (status < 0 || g->leaving) {
         fds[0].fd = g->signal_fd;
         fds[1].fd = g->news_fd; /* -1 is passed over */
         if (poll(fds, 2, time_left(g)) < 0) continue;
         if (fds[1].revents) read_news(g);
-        if (fds[0].revents) status = on_signal(g);
-        if (status < 0) status = do_due(g);
+        next = fds[0].revents ? on_signal(g) : -1;
+        if (next < 0) next = do_due(g);
+        if (next < 0 || status >= 0) continue;
+        status = next;
+        g->start_ms = 0;
     }
     return status;
 }
@@ -460,7 +500,7 @@ int lq_guard_run(const lq_options *options, const lq_paths *paths, int ready_fd)
         .path = options->log_file,
     };
     g->line_fd = ready_fd;
-    g->signal_fd = g->news_fd = -1;
+    g->signal_fd = g->news_fd = g->leaving_fd = -1;
     lq_notify_open(&g->systemd, &g->log);
     status = run(g);
     lq_sockets_close(g->sockets);

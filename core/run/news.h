@@ -20,6 +20,8 @@ typedef enum lq_news {
                           a text: it has failed, and why */
     LQ_NEWS_STOPPING,  /* what is in flight is finished, then it ends */
     LQ_NEWS_ALIVE,     /* the main thread goes round */
+    LQ_NEWS_LEAVING,   /* what is in flight is finished beside the next runtime,
+                          which is to be started now */
 } lq_news;
 
 enum { LQ_NEWS_BYTES = 64 * 1024 }; /* of a text, with its end */

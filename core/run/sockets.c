@@ -504,6 +504,13 @@ void lq_sockets_unlink(const lq_sockets *s)
         if (has_own_file(&s->listeners[i])) unlink(path_of(&s->listeners[i]));
 }
 
+void lq_sockets_leave_files(lq_sockets *s)
+{
+    size_t i;
+
+    for (i = 0; i < s->count; i++) s->listeners[i].has_file = false;
+}
+
 void lq_sockets_close(lq_sockets *s)
 {
     listener *l;

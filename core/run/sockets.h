@@ -57,6 +57,9 @@ bool lq_sockets_is_shared(const lq_sockets *s, size_t listener);
 /* As it stands in the ready line, with the real port; lent until close. */
 const char *lq_sockets_url(const lq_sockets *s, size_t listener);
 
+/* From now on the files of unix sockets are another process's. */
+void lq_sockets_leave_files(lq_sockets *s);
+
 /* Removes the files of unix sockets that are still ours: for a process that
  * leaves the rest to the kernel, as threads still use it. */
 void lq_sockets_unlink(const lq_sockets *s);

@@ -68,6 +68,7 @@ typedef struct supervisor {
     uint64_t seen;          /* what the files were at the last look */
     int looks;              /* since the first change */
     state state;
+    bool is_leaving; /* the next runtime has the sockets */
     int stop_signals;
     int status;
 } supervisor;
@@ -232,10 +233,6 @@ static void on_stop_signal(supervisor *s)
 {
     if (++s->stop_signals > 1) exit_now(s);
     tell(s, LQ_NEWS_STOPPING, NULL);
-    if (s->status == LQ_SUPERVISOR_AGAIN) {
-        s->status = 0;
-        lq_sockets_shut(s->cfg->sockets);
-    }
     stop(s, 0, s->state == SERVING ? LQ_WORKER_DRAIN : LQ_WORKER_STOP);
 }
 
@@ -382,7 +379,7 @@ static int count_lost(supervisor *s)
 }
 
 /* What lost threads hold, memory and maybe a processor, comes back only with
- * their process. */
+ * their process. The next one need not wait for that. */
 static void check_lost(supervisor *s)
 {
     int lost = count_lost(s);
@@ -393,7 +390,10 @@ static void check_lost(supervisor *s)
                   "%d workers are lost: the runtime drains and is started "
                   "again",
                   lost);
-    stop(s, LQ_SUPERVISOR_AGAIN, LQ_WORKER_DRAIN);
+    s->is_leaving = true;
+    lq_sockets_leave_files(s->cfg->sockets);
+    tell(s, LQ_NEWS_LEAVING, NULL);
+    stop(s, 0, LQ_WORKER_DRAIN);
 }
 
 /* Those that are over, all but the one that serves. Not out of their own
@@ -520,7 +520,7 @@ static void on_quiet(lq_generation *g)
     if (s->state == SERVING && g != s->current)
         lq_log_printf(&s->log, LQ_LOG_INFO, "reloaded: generation %d serves",
                       g->cfg.worker.generation + 1);
-    if (s->status == LQ_SUPERVISOR_AGAIN) return;
+    if (s->is_leaving) return;
     while (link != &s->generations && generation_at(link)->is_quiet)
         link = link->next;
     if (s->state == STOPPING && link == &s->generations)

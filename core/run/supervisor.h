@@ -26,13 +26,9 @@ typedef struct lq_supervisor_cfg {
     void *data;
 } lq_supervisor_cfg;
 
-/* An exit status: too many threads are lost, the next runtime is to take over.
- */
-enum { LQ_SUPERVISOR_AGAIN = 75 };
-
 /* Serves until it is told to stop. Returns the exit status: 0 a graceful stop,
- * 1 the app could not start or a second signal came; or LQ_SUPERVISOR_AGAIN.
- * Does not return when a thread is stuck. */
+ * 1 the app could not start or a second signal came. Does not return when a
+ * thread is stuck. */
 int lq_supervisor_run(const lq_supervisor_cfg *cfg);
 
 /* `luaqueduct routes`: prints the routing table. Returns the exit status. */

@@ -200,17 +200,37 @@ describe("an error in error handling", function()
 end)
 
 describe("three broken workers", function()
-  it("are replaced together with their process, on the same sockets", function()
-    local app <close> = start(2)
-    local runtime = app:runtime()
+  local function break_three(app)
+    local runtime, before = app:runtime(), select(2, app:log():gsub("listening again on", ""))
 
     for _ = 1, 3 do app:get "/spawn" end
     app:wait_log "3 workers are lost: the runtime drains and is started again"
+    wait.till(function()
+      return select(2, app:log():gsub("listening again on", "")) > before
+    end, 5, "the next runtime")
 
     assert.matches("^%d 0$", app:get("/").body)
-    app:wait_log "listening again on"
-    assert.are_not.equal(runtime, app:runtime())
+    wait.till(function() return app:runtime() ~= runtime end)
     assert.is_nil(app:log():find("the runtime has ended", 1, true))
+  end
+
+  it("are replaced together with their process, on the same sockets", function()
+    local app <close> = start(2)
+
+    break_three(app)
+    break_three(app)
+
     app:stop { status = 0 }
+  end)
+
+  it("are so with a unix socket, too", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local app <close> = server.start { source = APP, workers = 2, listen = { "unix:" .. path } }
+
+    break_three(app)
+    app:stop { status = 0 }
+
+    assert.is_nil((io.open(path)))
   end)
 end)
