@@ -70,7 +70,8 @@ SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \
 SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox log alloc
-LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c load_busy.c)
+LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c \
+    load_busy.c load_steady.c)
 # Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
 FUZZ_TARGETS := head body forwarded router url json pack
 FUZZ_SRC := $(addprefix spec/fuzz/, http_oracle.c reading.c pattern_oracle.c \

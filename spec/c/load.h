@@ -102,6 +102,9 @@ void load_plan_waits(load *l, load_peer *p);
 /* A request every 50 ms on one connection until SIGTERM; prints how long they
  * took. Returns the exit status. */
 int load_pulse(const char *address, int port);
+/* A connection every 5 ms until SIGTERM, each with one request; prints what has
+ * become of them. Returns the exit status. */
+int load_steady(const char *address, int port);
 
 /* `count` clients that ask without a pause until SIGTERM, half of them on kept
  * connections; prints what became of the requests. Returns the exit status. */

@@ -65,7 +65,7 @@ function methods:results(seconds)
   return results
 end
 
---- For a pulse and for busy clients: ends it; results as above.
+--- For what has no end of its own (pulse, steady, busy): ends it; results as above.
 function methods:stop()
   proc.kill(self.pid, TERM)
   return self:results(20)

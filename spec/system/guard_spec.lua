@@ -1,6 +1,7 @@
 --- The guard: a runtime that dies is started again on the same sockets.
 
 local client = require "spec.support.client"
+local load = require "spec.support.load"
 local proc = require "spec.proc"
 local scale = require "spec.support.scale"
 local server = require "spec.support.server"
@@ -75,6 +76,30 @@ describe("a runtime that dies", function()
     app:stop { status = 0 }
   end)
 
+  it("serves again within 300 ms each time, and refuses nobody", function()
+    local app <close> = server.start { source = APP, workers = 2 }
+    local steady <close> = load.start(app, "steady")
+    local count = scale(3, 50)
+
+    for i = 1, count do
+      -- The fifth death within 10 s would be the last.
+      if i > 1 and count > 4 then
+        local at = proc.now() + 2.5
+        wait.till(function() return proc.now() >= at end, 5)
+      end
+      local took = kill_runtime(app, KILL)
+      assert.is_true(took < load.limit(0.3, 1), ("death %d: %g s"):format(i, took))
+    end
+
+    local results = steady:stop()
+    assert.are.equal(0, results.refused)
+    assert.are.equal(0, results.late)
+    -- What the dead one had accepted and not answered.
+    assert.is_true(results.cut <= 10 * count, results.cut .. " cut")
+    assert.is_true(results.answered > 0)
+    app:stop { status = 0 }
+  end)
+
   it("comes back over a unix socket, whose file goes at the stop", function()
     local path = os.tmpname()
     os.remove(path)
@@ -123,7 +148,20 @@ describe("a runtime that dies", function()
 end)
 
 describe("a guard that dies", function()
-  it("takes the runtime along, after the answers under way", function()
+  it("takes the runtime along, always", function()
+    for _ = 1, scale(2, 50) do
+      local app <close> = server.start { source = APP, workers = 2 }
+      local runtime = app:runtime()
+
+      proc.kill(app.pid, KILL)
+
+      wait.till(function() return is_gone(runtime) end)
+      app:wait_exit(5)
+      app:stop { status = false }
+    end
+  end)
+
+  it("takes it along after the answers under way", function()
     local app <close> = server.start { source = APP }
     local runtime, conn = app:runtime(), app:connect()
     conn:send(client.format("GET", "/slow"))

@@ -86,10 +86,16 @@ describe("a worker that ends", function()
   it("comes back later and later when it dies young", function()
     local app <close> = server.start { source = APP }
 
-    for restarts, delay in ipairs { 0, 100, 200, 400 } do
+    local delays = { 0, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000 }
+
+    for restarts = 1, scale(4, #delays) do
       app:get "/stop"
-      wait_restarts(app, restarts)
-      app:wait_log(("started again in %d ms"):format(delay))
+      wait_restarts(app, restarts, 15)
+      wait.till(function()
+        local said = {}
+        for ms in app:log():gmatch "started again in (%d+) ms" do said[#said + 1] = tonumber(ms) end
+        return said[restarts] == delays[restarts]
+      end, 2, ("death %d to be followed by %d ms"):format(restarts, delays[restarts]))
     end
     app:stop { status = 0 }
   end)

@@ -2,7 +2,9 @@
 
 local client = require "spec.support.client"
 local core = require "spec.support.core"
+local load = require "spec.support.load"
 local proc = require "spec.proc"
+local scale = require "spec.support.scale"
 local server = require "spec.support.server"
 local wait = require "spec.support.wait"
 
@@ -12,7 +14,12 @@ local App = aq.channel()
 local router = aq.router()
 
 local function spin() while true do BODY end end
-router:get("/", function() return aq.instance.id .. " " .. aq.instance.restarts end)
+local pulses = 0
+router:get("/", function(req)
+  if req.host == "pulse" then pulses = pulses + 1 end
+  return aq.instance.id .. " " .. aq.instance.restarts
+end)
+router:get("/pulses", function() return tostring(pulses) end)
 router:get("/loop", spin)
 router:get("/calls", function()
   local function f(n)
@@ -202,6 +209,70 @@ describe("Lua code that does not wait", function()
 
     assert.are.equal("done", app:get("/busy").body)
     app:stop { status = 0 }
+  end)
+end)
+
+--- One request; returns how long it took to its end, and the answer if there was one.
+local function time(conn, path)
+  local began = proc.now()
+
+  conn:send(client.format("GET", path))
+  local res = conn:read_response()
+  return proc.now() - began, res
+end
+
+--- A connection to the worker that the pulse is not on.
+local function beside(app)
+  local conn, pulses
+
+  wait.till(function()
+    if conn then conn:close() end
+    conn = app:connect()
+    conn:send(client.format("GET", "/pulses"))
+    pulses = conn:read_response().body
+    return pulses == "0"
+  end)
+  return conn
+end
+
+--- Calls `fault` while a steady client is served by the other worker.
+local function beside_a_pulse(limit, fault)
+  local app <close> = start(2, "--busy-timeout", tostring(limit))
+  local pulse <close> = load.start(app, "pulse")
+  wait.till(function() return tonumber(app:get("/pulses").body) > 0 end)
+
+  fault(app)
+
+  local results = pulse:stop()
+  app:stop { status = 0 }
+  assert.are.equal(0, results.failed)
+  -- Of less than a hundred the 99th percentile is the slowest one.
+  assert.is_true(results.p99 < load.limit(10, 100), ("p99 %g ms"):format(results.p99))
+end
+
+describe("the pulse on the other worker", function()
+  it("goes on while Lua code is interrupted at the limit", function()
+    beside_a_pulse(LIMIT, function(app)
+      local conn <close> = beside(app)
+
+      for _ = 1, scale(3, 40) do
+        local took, res = time(conn, "/loop")
+        assert.are.equal(503, res.status)
+        assert.is_true(took <= LIMIT + load.limit(0.1, 1), ("%g s"):format(took))
+      end
+    end)
+  end)
+
+  it("goes on while a thread in C is given up at three times the limit", function()
+    local limit = load.is_soak and 2 or LIMIT
+
+    beside_a_pulse(limit, function(app)
+      local conn <close> = beside(app)
+      local took, res = time(conn, "/c")
+
+      assert.is_nil(res)
+      assert.is_true(took <= 3.1 * limit + load.limit(0, 1), ("%g s"):format(took))
+    end)
   end)
 end)
 
