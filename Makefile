@@ -224,7 +224,7 @@ $(OUT)/obj/flags: force
 force:
 
 -include $(patsubst %.o,%.d,$(call obj,$(sort $(CORE_SRC) $(SPEC_LIB_SRC) \
-    $(LOAD_SRC) $(FUZZ_SRC) $(FUZZ_TARGETS:%=spec/fuzz/fuzz_%.c) \
+    spec/support/breaker.c $(LOAD_SRC) $(FUZZ_SRC) $(FUZZ_TARGETS:%=spec/fuzz/fuzz_%.c) \
     $(C_TESTS:%=spec/c/%_test.c))))
 
 # ---- run -------------------------------------------------------------------
