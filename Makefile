@@ -55,8 +55,8 @@ LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
-    roster.c relief.c clients.c watchdog.c crew.c generation.c supervisor.c \
-    news.c notify.c activation.c guard.c main.c)
+    roster.c relief.c clients.c watchdog.c crew.c generation.c \
+    succession.c supervisor.c news.c notify.c activation.c guard.c routes.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv hides from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)

@@ -2,7 +2,7 @@
  *
  * Owns:    the options, for the length of the process.
  * Thread:  main thread.
- * Knows:   options, paths, supervisor.
+ * Knows:   options, paths, guard, routes.
  */
 #include <lua.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "run/options.h"
 #include "run/paths.h"
 #include "run/guard.h"
-#include "run/supervisor.h"
+#include "run/routes.h"
 #include "base/version.h"
 
 static int print_version(void)
@@ -61,7 +61,7 @@ int main(int argc, char **argv)
         return 1;
     }
     status = options.command == LQ_COMMAND_ROUTES
-                 ? lq_supervisor_routes(&options, &paths)
+                 ? lq_routes_run(&options, &paths)
                  : serve(&options, &paths);
     lq_options_fini(&options);
     return status;

@@ -17,11 +17,10 @@
 #include "base/broken.h"
 #include "base/mem.h"
 #include "log/writer.h"
-#include "run/generation.h"
-#include "run/initialize.h"
 #include "run/relief.h"
 #include "run/sockets.h"
 #include "run/spread.h"
+#include "run/succession.h"
 #include "run/watchdog.h"
 
 enum {
@@ -30,8 +29,6 @@ enum {
     FLUSH_MS = 1000,   /* for the log, before a message of ours */
     GIVE_UP_MS = 1000, /* for workers that have nothing to wait for */
     MOST_LOST = 3,     /* threads: then the next runtime takes over */
-    LOOK_MS = 100,     /* --watch: at the files, so often */
-    LOOKS_MAX = 20,    /* ... until a burst of writes is over, at most */
 };
 
 typedef enum state {
@@ -58,15 +55,7 @@ typedef struct supervisor {
     lq_spread *spread;
     lq_roster *roster;
     lq_relief *relief;
-    lq_list generations;    /* all that are not freed */
-    lq_generation *current; /* serves; NULL: not yet */
-    lq_generation *next;    /* loads and prepares; NULL: none */
-    int number;             /* of the newest that has been tried */
-    bool wants_reload;      /* once more, behind the one under way */
-    lq_timer look;          /* --watch */
-    lq_code *failed;        /* of the newest reload, if it failed */
-    uint64_t seen;          /* what the files were at the last look */
-    int looks;              /* since the first change */
+    lq_succession succession;
     state state;
     bool is_leaving; /* the next runtime has the sockets */
     int stop_signals;
@@ -113,7 +102,6 @@ static void stop_timers(supervisor *s)
 {
     lq_timer_stop(lq_loop_timers(&s->loop), &s->give_up);
     lq_timer_stop(lq_loop_timers(&s->loop), &s->pulse);
-    lq_timer_stop(lq_loop_timers(&s->loop), &s->look);
 }
 
 /* With libuv's handlers gone a signal would end the process its own way, when
@@ -172,33 +160,6 @@ static uint64_t stop_limit_ms(const supervisor *s, int order)
     return drain > 0 ? (uint64_t)(drain * 1000) + 2 * GIVE_UP_MS : 0;
 }
 
-static lq_generation *generation_at(lq_list *link)
-{
-    return LQ_CONTAINER_OF(link, lq_generation, link);
-}
-
-static bool all_ended(supervisor *s)
-{
-    lq_list *link = s->generations.next;
-
-    while (link != &s->generations && generation_at(link)->has_ended)
-        link = link->next;
-    return link == &s->generations;
-}
-
-/* A generation that nobody has opened is not worth a drain. */
-static void end_all(supervisor *s, int order)
-{
-    lq_list *link, *next;
-
-    for (link = s->generations.next; link != &s->generations; link = next) {
-        next = link->next;
-        lq_generation_end(generation_at(link), generation_at(link) == s->next
-                                                   ? LQ_WORKER_STOP
-                                                   : order);
-    }
-}
-
 /* Ends everything; `status` counts when nothing worse has been said. */
 static void stop(supervisor *s, int status, int order)
 {
@@ -207,14 +168,10 @@ static void stop(supervisor *s, int status, int order)
     if (status > s->status) s->status = status;
     if (s->state == STOPPING) return;
     s->state = STOPPING;
-    if (all_ended(s)) {
-        close_all(s);
-        return;
-    }
     if (limit_ms && lq_timer_start(lq_loop_timers(&s->loop), &s->give_up,
                                    lq_loop_update(&s->loop) + limit_ms) < 0)
         exit_now(s);
-    end_all(s, order);
+    lq_succession_end(&s->succession, order);
 }
 
 /* The app could not start: one message, and nobody serves. */
@@ -236,8 +193,6 @@ static void on_stop_signal(supervisor *s)
     stop(s, 0, s->state == SERVING ? LQ_WORKER_DRAIN : LQ_WORKER_STOP);
 }
 
-static void reload(supervisor *s);
-
 static void on_signal(uv_signal_t *handle, int number)
 {
     supervisor *s = handle->data;
@@ -245,7 +200,7 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number == SIGTERM || number == SIGINT)
         on_stop_signal(s);
     else if (number == SIGHUP)
-        reload(s);
+        lq_succession_reload(&s->succession);
     else if (number == SIGUSR1)
         lq_writer_reopen(s->writer);
 }
@@ -278,14 +233,11 @@ static void on_broken(uv_poll_t *handle, int status, int events)
 {
     supervisor *s = handle->data;
     lq_broken broken;
-    lq_list *link;
 
     (void)status;
     (void)events;
     while (lq_broken_read(s->broken_fd, &broken))
-        for (link = s->generations.next; link != &s->generations;
-             link = link->next)
-            lq_generation_bury(generation_at(link), &broken);
+        lq_succession_bury(&s->succession, &broken);
 }
 
 static int watch_broken(supervisor *s)
@@ -368,21 +320,11 @@ static void tell_alive(supervisor *s)
     tell(s, LQ_NEWS_ALIVE, NULL);
 }
 
-static int count_lost(supervisor *s)
-{
-    lq_list *link;
-    int lost = 0;
-
-    for (link = s->generations.next; link != &s->generations; link = link->next)
-        lost += lq_generation_lost(generation_at(link));
-    return lost;
-}
-
 /* What lost threads hold, memory and maybe a processor, comes back only with
  * their process. The next one need not wait for that. */
 static void check_lost(supervisor *s)
 {
-    int lost = count_lost(s);
+    int lost = lq_succession_lost(&s->succession);
 
     if (lost < MOST_LOST || s->state != SERVING || s->options->no_respawn)
         return;
@@ -396,236 +338,71 @@ static void check_lost(supervisor *s)
     stop(s, 0, LQ_WORKER_DRAIN);
 }
 
-/* Those that are over, all but the one that serves. Not out of their own
- * callbacks. */
-static void free_ended(supervisor *s)
-{
-    lq_list *link, *next;
-    lq_generation *g;
-
-    for (link = s->generations.next; link != &s->generations; link = next) {
-        next = link->next;
-        g = generation_at(link);
-        if (!g->has_ended || lq_generation_lost(g) > 0 || g == s->current)
-            continue;
-        lq_list_remove(&g->link);
-        lq_generation_free(g);
-    }
-}
-
 static void on_pulse(lq_timer *timer)
 {
     supervisor *s = LQ_CONTAINER_OF(timer, supervisor, pulse);
     uint64_t at_ms = lq_loop_now(&s->loop) + LQ_SPREAD_BUSY_MS;
-    lq_list *link;
 
     (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->pulse, at_ms);
     if (s->state == SERVING && s->options->workers > 1)
         lq_relief_check(s->relief);
-    for (link = s->generations.next; link != &s->generations; link = link->next)
-        lq_generation_watch(generation_at(link));
+    lq_succession_watch(&s->succession);
     check_lost(s);
-    free_ended(s);
     tell_alive(s);
 }
 
-/* ---- generations -------------------------------------------------------- */
+/* ---- the app's code --------------------------------------------------------
+ */
 
-static void on_look(lq_timer *timer);
-
-static void look_later(supervisor *s)
+/* The first generation is prepared: the gate opens. */
+static bool on_prepared(void *data)
 {
-    s->seen = 0;
-    s->looks = 0;
-    if (s->options->watch)
-        (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->look,
-                              lq_loop_update(&s->loop) + LOOK_MS);
+    supervisor *s = data;
+    lq_err err;
+
+    if (lq_sockets_listen(s->cfg->sockets, &err) == 0) return true;
+    fail(s, err.text);
+    return false;
 }
 
-/* The first one: the runtime serves. */
-static void begin_service(supervisor *s)
+static void on_serving(void *data)
 {
+    supervisor *s = data;
+
     s->state = SERVING;
     lq_log_flush(&s->log, READY_MS);
     tell_ready(s);
     on_pulse(&s->pulse);
 }
 
-/* Not while one more is to follow. */
-static void tell_reloaded(const supervisor *s, const char *error)
+static void on_failed(void *data, const char *text)
 {
-    if (!s->wants_reload) tell(s, LQ_NEWS_RELOADED, error);
+    fail(data, text);
 }
 
-static void on_accepting(lq_generation *g)
+static void on_news(void *data, lq_news what, const char *text)
 {
-    supervisor *s = g->cfg.data;
-    lq_generation *old = s->current;
-
-    if (s->state == STOPPING) return;
-    s->current = g;
-    s->next = NULL;
-    if (old) {
-        lq_generation_end(old, LQ_WORKER_RETIRE);
-        tell_reloaded(s, NULL);
-    } else {
-        begin_service(s);
-    }
-    look_later(s);
-    if (s->wants_reload) reload(s);
+    tell(data, what, text);
 }
 
-/* Everybody is prepared: the gate opens. */
-static void on_prepared(lq_generation *g)
+/* From now on the port refuses, unless another runtime is to go on with it. */
+static void on_quiet(void *data)
 {
-    supervisor *s = g->cfg.data;
-    lq_err err;
+    supervisor *s = data;
 
-    if (s->state == STOPPING) return;
-    if (s->state == STARTING && lq_sockets_listen(s->cfg->sockets, &err) < 0)
-        fail(s, err.text);
+    if (!s->is_leaving) lq_sockets_shut(s->cfg->sockets);
+}
+
+/* Asked for, or, without respawning, by itself: the other generations, if there
+ * are any, end, too. */
+static void on_ended(void *data)
+{
+    supervisor *s = data;
+
+    if (s->state == STOPPING)
+        close_all(s);
     else
-        lq_generation_open(g);
-}
-
-/* The new code is dropped. */
-static void on_failed(lq_generation *g, const char *text)
-{
-    supervisor *s = g->cfg.data;
-
-    if (s->state == STOPPING) return;
-    if (!s->current || g == s->current) {
-        fail(s, text);
-        return;
-    }
-    lq_log_printf(&s->log, LQ_LOG_ERROR,
-                  "the reload has failed, generation %d goes on: %s",
-                  s->current->cfg.worker.generation, text);
-    tell_reloaded(s, text);
-    s->failed = lq_code_ref(g->code);
-    s->number--;
-    s->next = NULL;
-    lq_generation_end(g, LQ_WORKER_STOP);
-    look_later(s);
-    if (s->wants_reload) reload(s);
-}
-
-/* Once nobody accepts any more the port refuses, unless another runtime is to
- * go on with it; after a reload the next generation has it for itself. */
-static void on_quiet(lq_generation *g)
-{
-    supervisor *s = g->cfg.data;
-    lq_list *link = s->generations.next;
-
-    if (s->state == SERVING && g != s->current)
-        lq_log_printf(&s->log, LQ_LOG_INFO, "reloaded: generation %d serves",
-                      g->cfg.worker.generation + 1);
-    if (s->is_leaving) return;
-    while (link != &s->generations && generation_at(link)->is_quiet)
-        link = link->next;
-    if (s->state == STOPPING && link == &s->generations)
-        lq_sockets_shut(s->cfg->sockets);
-}
-
-static void on_ended(lq_generation *g)
-{
-    supervisor *s = g->cfg.data;
-
-    /* By itself, without respawning. */
-    if (g == s->current && s->state != STOPPING) {
         stop(s, 1, LQ_WORKER_STOP);
-        return;
-    }
-    if (s->state == STOPPING && all_ended(s)) close_all(s);
-}
-
-static int make_generation(supervisor *s, lq_generation **out)
-{
-    lq_generation_cfg cfg = {
-        .loop = &s->loop,
-        .worker =
-            {
-                .generation = s->number,
-                .options = s->options,
-                .paths = s->cfg->paths,
-                .sockets = s->cfg->sockets,
-                .spread = s->spread,
-                .roster = s->roster,
-                .to_main = &s->mailbox,
-                .log = &s->log,
-            },
-        .is_first = !s->current,
-        .on_prepared = on_prepared,
-        .on_accepting = on_accepting,
-        .on_failed = on_failed,
-        .on_quiet = on_quiet,
-        .on_ended = on_ended,
-        .data = s,
-    };
-
-    return lq_generation_new(out, &cfg);
-}
-
-/* Loads the app, the first time or anew, as s->next. */
-static int start_generation(supervisor *s)
-{
-    lq_generation *g;
-    int err;
-
-    s->number++;
-    err = make_generation(s, &g);
-    if (err == 0 && (err = lq_generation_start(g)) < 0) lq_generation_free(g);
-    if (err < 0) {
-        s->number--;
-        return err;
-    }
-    s->next = g;
-    lq_list_push_back(&s->generations, &g->link);
-    return 0;
-}
-
-/* ---- reload ------------------------------------------------------------- */
-
-/* HUP, or a changed file. While one is under way: once more behind it. */
-static void reload(supervisor *s)
-{
-    const char *why;
-    char text[128];
-    int err;
-
-    if (s->state == STOPPING) return;
-    s->wants_reload = s->next != NULL;
-    if (s->wants_reload) return;
-    lq_timer_stop(lq_loop_timers(&s->loop), &s->look);
-    lq_code_accept(s->current->code);
-    lq_code_unref(s->failed);
-    s->failed = NULL;
-    tell(s, LQ_NEWS_RELOADING, NULL);
-    err = start_generation(s);
-    if (err == 0) return;
-    why = lq_strerror(err, text, sizeof text);
-    lq_log_printf(&s->log, LQ_LOG_ERROR, "the reload has failed: %s", why);
-    tell_reloaded(s, why);
-    look_later(s);
-}
-
-/* --watch: once files have changed, and the writing is over. */
-static void on_look(lq_timer *timer)
-{
-    supervisor *s = LQ_CONTAINER_OF(timer, supervisor, look);
-    uint64_t mark = 1;
-    const char *changed = lq_code_look(s->current->code, &mark), *other;
-
-    if (s->failed && (other = lq_code_look(s->failed, &mark))) changed = other;
-    if (changed && (mark == s->seen || s->looks >= LOOKS_MAX)) {
-        lq_log_printf(&s->log, LQ_LOG_INFO, "%s has changed: reload", changed);
-        reload(s);
-        return;
-    }
-    s->seen = changed ? mark : 0;
-    s->looks = changed ? s->looks + 1 : 0;
-    (void)!lq_timer_start(lq_loop_timers(&s->loop), &s->look,
-                          lq_loop_now(&s->loop) + LOOK_MS);
 }
 
 static void on_message(lq_mailbox *mb, lq_msg *msg)
@@ -646,10 +423,36 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
 static _Noreturn void leave_lost(supervisor *s)
 {
     lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are stuck: not awaited",
-                  count_lost(s));
+                  lq_succession_lost(&s->succession));
     lq_sockets_unlink(s->cfg->sockets);
     lq_log_flush(&s->log, LQ_WRITER_GRACE_MS);
     _exit(s->status);
+}
+
+static void init_succession(supervisor *s)
+{
+    lq_succession_cfg cfg = {
+        .loop = &s->loop,
+        .worker =
+            {
+                .options = s->options,
+                .paths = s->cfg->paths,
+                .sockets = s->cfg->sockets,
+                .spread = s->spread,
+                .roster = s->roster,
+                .to_main = &s->mailbox,
+                .log = &s->log,
+            },
+        .on_prepared = on_prepared,
+        .on_serving = on_serving,
+        .on_failed = on_failed,
+        .tell = on_news,
+        .on_quiet = on_quiet,
+        .on_ended = on_ended,
+        .data = s,
+    };
+
+    lq_succession_init(&s->succession, &cfg);
 }
 
 static int open_relief(supervisor *s)
@@ -676,14 +479,13 @@ static int open_parts(supervisor *s)
     if (err == 0) err = watch_broken(s);
     if (err == 0) err = open_relief(s);
     if (err == 0) err = lq_watchdog_install();
+    if (err == 0) init_succession(s);
     return err;
 }
 
 static void free_parts(supervisor *s)
 {
-    s->current = NULL;
-    free_ended(s);
-    lq_code_unref(s->failed);
+    lq_succession_fini(&s->succession);
     lq_mailbox_fini(&s->mailbox);
     lq_broken_close(s->broken_fd);
     lq_roster_free(s->roster);
@@ -704,10 +506,8 @@ static void init(supervisor *s, const lq_supervisor_cfg *cfg)
         .options = cfg->options,
         .broken_fd = -1,
     };
-    lq_list_init(&s->generations);
     lq_timer_init(&s->give_up, on_give_up);
     lq_timer_init(&s->pulse, on_pulse);
-    lq_timer_init(&s->look, on_look);
 }
 
 static int start_log(supervisor *s, lq_err *err)
@@ -757,48 +557,11 @@ int lq_supervisor_run(const lq_supervisor_cfg *cfg)
     err = lq_loop_open(&s.loop);
     if (err == 0) err = open_parts(&s);
     if (err < 0) return give_up(&s, uv_strerror(err));
-    if (start_generation(&s) < 0) fail(&s, "a thread could not be started");
+    if (lq_succession_start(&s.succession) < 0)
+        fail(&s, "a thread could not be started");
     lq_loop_run(&s.loop);
-    if (count_lost(&s) > 0) leave_lost(&s);
+    if (lq_succession_lost(&s.succession) > 0) leave_lost(&s);
     free_parts(&s);
     stop_log(&s);
     return s.status;
-}
-
-/* Prints it, or what went wrong. */
-static int print_routes(const lq_initialize *i)
-{
-    const char *error = lq_initialize_error(i);
-    lq_str text = lq_initialize_text(i);
-
-    if (error)
-        fprintf(stderr, "luaqueduct: the app could not start: %s\n", error);
-    else
-        fwrite(text.ptr, 1, text.len, stdout);
-    return error ? 1 : 0;
-}
-
-int lq_supervisor_routes(const lq_options *options, const lq_paths *paths)
-{
-    lq_log log = {.who = "routes", .level = (lq_log_level)options->log_level};
-    lq_initialize_cfg cfg = {
-        .options = options,
-        .paths = paths,
-        .log = &log,
-        .code = lq_code_new(),
-        .generation = 1,
-        .step = "routes",
-    };
-    lq_initialize *i = NULL;
-    int status = 1;
-
-    if (cfg.code && lq_initialize_new(&i, &cfg) == 0) {
-        lq_initialize_run(i);
-        status = print_routes(i);
-    } else {
-        fprintf(stderr, "luaqueduct: not enough memory to start\n");
-    }
-    lq_initialize_free(i);
-    lq_code_unref(cfg.code);
-    return status;
 }

@@ -31,7 +31,4 @@ typedef struct lq_supervisor_cfg {
  * thread is stuck. */
 int lq_supervisor_run(const lq_supervisor_cfg *cfg);
 
-/* `luaqueduct routes`: prints the routing table. Returns the exit status. */
-int lq_supervisor_routes(const lq_options *options, const lq_paths *paths);
-
 #endif

@@ -137,12 +137,16 @@ describe("HUP", function()
     reload(app, 2)
     wait.till(function() return select(2, app:log():gsub("closed 1", "")) == 2 end)
     wait.till(function() return app:threads() == before end)
-    local fds, threads = app:fds(), app:threads()
+    for generation = 3, 12 do reload(app, generation) end
+    wait.till(function() return app:threads() == before end)
+    local fds, resident = app:fds(), app:rss()
 
-    for generation = 3, 2 + scale(10) do reload(app, generation) end
+    for generation = 13, 12 + scale(10) do reload(app, generation) end
 
-    wait.till(function() return app:threads() == threads end)
+    wait.till(function() return app:threads() == before end)
     wait.till(function() return app:fds() == fds end)
+    assert.is_true(app:rss() <= load.limit(1.1, 1.5) * resident,
+      ("%d of %d KiB"):format(app:rss(), resident))
     app:stop { status = 0 }
   end)
 end)
