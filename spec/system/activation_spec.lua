@@ -282,7 +282,7 @@ describe("systemd-socket-activate", function()
     local app <close> = start(name, function(self)
       self:wait_log "Listening on"
       curl = proc.spawn({ "curl", "-sS", "--abstract-unix-socket", name:sub(2), "http://x/" },
-        { stdout = answer, stderr = answer })
+        { env = command.environment(), stdout = answer, stderr = answer })
     end)
 
     says(app, { "unix:" .. name })
