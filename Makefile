@@ -56,7 +56,8 @@ RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
     roster.c relief.c clients.c watchdog.c crew.c generation.c \
-    succession.c supervisor.c news.c notify.c activation.c guard.c routes.c main.c)
+    succession.c supervisor.c news.c notify.c activation.c descriptors.c \
+    guard.c routes.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv hides from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)

@@ -22,7 +22,7 @@ static void on_retry(lq_timer *timer)
     if (l->is_started) resume(l);
 }
 
-/* What waits stays in the kernel's queue for 100 ms. */
+/* What waits stays in the kernel's queue for RETRY_MS. */
 static void take_a_break(lq_listener *l)
 {
     uint64_t at_ms = lq_loop_now(l->loop) + RETRY_MS;
@@ -54,6 +54,7 @@ static void on_readable(uv_poll_t *handle, int status, int events)
             l->on_accept(l, fd, &peer);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                    errno == ENOMEM) {
+            if (l->on_pause) l->on_pause(l, -errno);
             take_a_break(l);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {

@@ -27,8 +27,11 @@ struct lq_listener {
     void (*on_accept)(lq_listener *, int fd, const struct sockaddr_storage *);
     void (*on_closed)(lq_listener *);
     /* Asked before each accept; NULL: always. When it says no, what waits
-     * stays in the kernel's queue for 100 ms. To be set after open. */
+     * stays in the kernel's queue for a while. To be set after open. */
     bool (*can_accept)(const lq_listener *);
+    /* Told whenever the system refuses: -EMFILE or the like. What waits stays
+     * where it is for a while. NULL: nobody. To be set after open. */
+    void (*on_pause)(lq_listener *, int err);
     void *data;
 };
 

@@ -18,6 +18,7 @@
 #include "log/writer.h"
 #include "run/activation.h"
 #include "run/crew.h"
+#include "run/descriptors.h"
 #include "run/news.h"
 #include "run/notify.h"
 #include "run/sockets.h"
@@ -467,7 +468,9 @@ static int open_sockets(guard *g, lq_err *err)
     cfg.given_count = from_systemd.count;
     if (cfg.given_count == 0 || !o->is_listen_preset)
         cfg.url_count = o->listen_count;
-    return lq_sockets_open(&g->sockets, &cfg, err);
+    code =
+        lq_descriptors_check(o->workers, cfg.given_count + cfg.url_count, err);
+    return code < 0 ? code : lq_sockets_open(&g->sockets, &cfg, err);
 }
 
 /* Returns the exit status. */

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "http/parse.h"
+#include "run/descriptors.h"
 #include "run/options.h"
 #include "run/paths.h"
 #include "run/guard.h"
@@ -31,6 +32,7 @@ static int serve(const lq_options *options, const lq_paths *paths)
 {
     int ready_fd = dup(STDOUT_FILENO);
 
+    lq_descriptors_raise();
     if (ready_fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
         perror("luaqueduct: standard output");
         return 1;

@@ -8,6 +8,8 @@
 #include "base/list.h"
 #include "base/mem.h"
 
+enum { TELL_MS = 1000 };
+
 /* A cache line each: workers write theirs all the time. */
 typedef struct slot {
     _Alignas(64) _Atomic int count;
@@ -26,6 +28,7 @@ struct lq_spread {
     char *memory; /* as it was allocated */
     slot *slots;  /* aligned */
     lq_list free; /* pulses that nobody has */
+    _Atomic uint64_t told_ms;
 };
 
 int lq_spread_new(lq_spread **out, int workers, int max)
@@ -163,4 +166,12 @@ void lq_spread_count_in(lq_spread *s, int i)
 void lq_spread_leave(lq_spread *s, int i)
 {
     atomic_fetch_sub(&s->slots[i].count, 1);
+}
+
+bool lq_spread_may_tell(lq_spread *s, uint64_t now_ms)
+{
+    uint64_t told = atomic_load(&s->told_ms);
+
+    if (told != 0 && now_ms < told + TELL_MS) return false;
+    return atomic_compare_exchange_strong(&s->told_ms, &told, now_ms);
 }

@@ -59,6 +59,10 @@ LQ_ANY_THREAD void lq_spread_leave(lq_spread *s, int i);
 /* Whether worker i has as many as it may have. */
 LQ_ANY_THREAD bool lq_spread_is_full(const lq_spread *s, int i);
 
+/* That nobody can accept is told once a second by one of all: whether it is
+ * this caller's turn. `now_ms` of its loop. */
+LQ_ANY_THREAD bool lq_spread_may_tell(lq_spread *s, uint64_t now_ms);
+
 LQ_ANY_THREAD int lq_spread_count(const lq_spread *s, int i);
 
 #endif

@@ -59,6 +59,7 @@ struct lq_worker {
     worker_state state;
     bool has_started; /* App:close() is due */
     bool is_net_open;
+    bool is_full; /* for good: it has been told to retire */
 };
 
 /* An order: type is one of the enum; a connection has its socket. */
@@ -160,6 +161,17 @@ static bool can_accept(const lq_listener *l)
            !lq_spread_is_full(w->cfg.spread, index_of(w));
 }
 
+static void on_pause(lq_listener *l, int err)
+{
+    lq_worker *w = l->data;
+    char buf[96];
+
+    if (lq_spread_may_tell(w->cfg.spread, lq_loop_now(&w->loop)))
+        lq_log_printf(&w->log, LQ_LOG_WARN,
+                      "no connection can be accepted for now: %s",
+                      lq_strerror(err, buf, sizeof buf));
+}
+
 static void on_accept(lq_listener *l, int fd,
                       const struct sockaddr_storage *peer)
 {
@@ -251,6 +263,7 @@ static int open_listeners(lq_worker *w)
         err = lq_listener_open(&w->listeners[i], &w->loop, fd, on_accept, w);
         if (err < 0) return err;
         w->listeners[i].can_accept = can_accept;
+        w->listeners[i].on_pause = on_pause;
         w->listener_count++;
     }
     return 0;
@@ -450,11 +463,12 @@ static void on_full(lq_vm *vm)
 {
     lq_worker *w = vm->cfg.data;
 
+    if (w->is_full) return;
     lq_log_printf(&w->log, LQ_LOG_ERROR,
                   "the Lua heap stays at %zu of %zu bytes (--memory-limit) "
                   "after a full collection: this worker drains and is replaced",
                   vm->alloc.used, vm->cfg.memory_limit);
-    lq_worker_tell(w, LQ_WORKER_RETIRE);
+    w->is_full = lq_worker_tell(w, LQ_WORKER_RETIRE) == 0;
 }
 
 /* The state has unwound and can still drain; it is not to be trusted longer. */

@@ -1,5 +1,6 @@
 --- --memory-limit: the request that hits it fails, the worker goes on.
 
+local client = require "spec.support.client"
 local scale = require "spec.support.scale"
 local server = require "spec.support.server"
 
@@ -128,6 +129,23 @@ describe("--memory-limit", function()
     local after = app:rss()
     assert.is_true(after < before * 1.1 + 1024, ("%d KiB, before %d KiB"):format(after, before))
     assert.is_true(before < 8 * 1024, "resident after the first blow-up: " .. before .. " KiB")
+    app:stop { status = 0 }
+  end)
+
+  it("replaces a worker whose app keeps too much, and says so once", function()
+    local app <close> = server.start { source = APP, args = { "--memory-limit", "16M" } }
+    local conns = {}
+    for i = 1, 20 do conns[i] = app:connect() end
+
+    for _, conn in ipairs(conns) do conn:send(client.format("GET", "/keep")) end
+
+    for _, conn in ipairs(conns) do
+      assert.are.equal(503, conn:read_response().status)
+      conn:close()
+    end
+    app:wait_log "worker 1 serves again"
+    assert.are.equal("fine", app:get("/").body)
+    assert.are.equal(1, select(2, app:log():gsub("this worker drains and is replaced", "")))
     app:stop { status = 0 }
   end)
 
