@@ -211,6 +211,7 @@ int lq_generation_start(lq_generation *g)
 void lq_generation_open(lq_generation *g)
 {
     g->is_quiet = false;
+    g->has_served = true;
     lq_crew_open(g->crew);
 }
 

@@ -56,6 +56,7 @@ struct lq_generation {
     bool is_thread_lost;   /* that of initialize ... */
     bool is_thread_buried; /* ... as it has broken */
     bool has_failed;
+    bool has_served; /* it has been opened */
 };
 
 /* Copies cfg; what it points to is borrowed. -ENOMEM. */

@@ -4,8 +4,9 @@
 #include "base/err.h"
 
 enum {
-    LOOK_MS = 100,  /* --watch: at the files, so often */
-    LOOKS_MAX = 20, /* ... until a burst of writes is over, at most */
+    LOOK_MS = 100,     /* --watch: at the files, so often */
+    LOOKS_MAX = 20,    /* ... until a burst of writes is over, at most */
+    MOST_HANGING = 64, /* threads of generations that have failed */
 };
 
 static lq_generation *generation_at(const lq_list *link)
@@ -157,6 +158,17 @@ static void on_ended(lq_generation *g)
 
 /* ---- all of them -------------------------------------------------------- */
 
+int lq_succession_lost(const lq_succession *s, bool have_served)
+{
+    const lq_list *link;
+    int lost = 0;
+
+    for (link = s->generations.next; link != &s->generations; link = link->next)
+        if (generation_at(link)->has_served == have_served)
+            lost += lq_generation_lost(generation_at(link));
+    return lost;
+}
+
 static int make(lq_succession *s, lq_generation **out)
 {
     lq_generation_cfg cfg = {
@@ -192,9 +204,16 @@ int lq_succession_start(lq_succession *s)
     return 0;
 }
 
+static void give_up_reload(lq_succession *s, const char *why)
+{
+    lq_log_printf(s->cfg.worker.log, LQ_LOG_ERROR, "the reload has failed: %s",
+                  why);
+    tell_reloaded(s, why);
+    begin_looking(s);
+}
+
 void lq_succession_reload(lq_succession *s)
 {
-    const char *why;
     char text[128];
     int err;
 
@@ -203,13 +222,13 @@ void lq_succession_reload(lq_succession *s)
     if (s->wants_reload) return;
     stop_looking(s);
     s->cfg.tell(s->cfg.data, LQ_NEWS_RELOADING, NULL);
+    if (lq_succession_lost(s, false) >= MOST_HANGING) {
+        give_up_reload(s, "threads of earlier ones still hang in C functions; "
+                          "a restart would end them");
+        return;
+    }
     err = lq_succession_start(s);
-    if (err == 0) return;
-    why = lq_strerror(err, text, sizeof text);
-    lq_log_printf(s->cfg.worker.log, LQ_LOG_ERROR, "the reload has failed: %s",
-                  why);
-    tell_reloaded(s, why);
-    begin_looking(s);
+    if (err < 0) give_up_reload(s, lq_strerror(err, text, sizeof text));
 }
 
 /* One that nobody has opened is not worth a drain. */
@@ -237,16 +256,6 @@ void lq_succession_bury(lq_succession *s, const lq_broken *broken)
 
     for (link = s->generations.next; link != &s->generations; link = link->next)
         lq_generation_bury(generation_at(link), broken);
-}
-
-int lq_succession_lost(const lq_succession *s)
-{
-    const lq_list *link;
-    int lost = 0;
-
-    for (link = s->generations.next; link != &s->generations; link = link->next)
-        lost += lq_generation_lost(generation_at(link));
-    return lost;
 }
 
 /* All but the one that serves. Not out of their own callbacks. */

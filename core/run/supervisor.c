@@ -320,11 +320,18 @@ static void tell_alive(supervisor *s)
     tell(s, LQ_NEWS_ALIVE, NULL);
 }
 
+static int count_lost(const supervisor *s)
+{
+    return lq_succession_lost(&s->succession, true) +
+           lq_succession_lost(&s->succession, false);
+}
+
 /* What lost threads hold, memory and maybe a processor, comes back only with
- * their process. The next one need not wait for that. */
+ * their process. Those of code that never served do not count: the next runtime
+ * would start with that code. The next one need not wait for that. */
 static void check_lost(supervisor *s)
 {
-    int lost = lq_succession_lost(&s->succession);
+    int lost = lq_succession_lost(&s->succession, true);
 
     if (lost < MOST_LOST || s->state != SERVING || s->options->no_respawn)
         return;
@@ -423,7 +430,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
 static _Noreturn void leave_lost(supervisor *s)
 {
     lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are stuck: not awaited",
-                  lq_succession_lost(&s->succession));
+                  count_lost(s));
     lq_sockets_unlink(s->cfg->sockets);
     lq_log_flush(&s->log, LQ_WRITER_GRACE_MS);
     _exit(s->status);
@@ -560,7 +567,7 @@ int lq_supervisor_run(const lq_supervisor_cfg *cfg)
     if (lq_succession_start(&s.succession) < 0)
         fail(&s, "a thread could not be started");
     lq_loop_run(&s.loop);
-    if (lq_succession_lost(&s.succession) > 0) leave_lost(&s);
+    if (count_lost(&s) > 0) leave_lost(&s);
     free_parts(&s);
     stop_log(&s);
     return s.status;

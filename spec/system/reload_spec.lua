@@ -201,6 +201,12 @@ local App = aq.channel()
 function App:prepare() while true do os.time() end end
 function App:entry_point() return aq.router() end
 return App]], "2 of 2 workers have not prepared within --start-timeout" },
+    ["what hangs in a C function in prepare"] = { [[
+local aq = require "luaqueduct"
+local App = aq.channel()
+function App:prepare() os.execute("sleep 3") end
+function App:entry_point() return aq.router() end
+return App]], "2 of 2 workers have not prepared within --start-timeout" },
     ["what waits for ever"] = { "require('luaqueduct').sleep(1e6)", "--start-timeout" },
   }
 
@@ -226,6 +232,26 @@ return App]], "2 of 2 workers have not prepared within --start-timeout" },
       app:stop { status = 0 }
     end)
   end
+
+  it("that hangs for good does not end the code that serves", function()
+    local app <close> = start {
+      workers = 4, args = { "--start-timeout", "0.3", "--busy-timeout", "0.1" },
+    }
+    local runtime = app:runtime()
+    put(app, "app.lua", [[
+local aq = require "luaqueduct"
+local App = aq.channel()
+function App:prepare() string.find(("a"):rep(1e6), (".-"):rep(20) .. "b") end
+function App:entry_point() return aq.router() end
+return App]])
+
+    app:signal "HUP"
+    wait.till(function() return select(2, app:log():gsub("is stuck", "")) == 4 end, 20)
+
+    assert.matches("^old 1", app:get("/").body)
+    assert.are.equal(runtime, app:runtime())
+    app:stop { status = 0 }
+  end)
 
   it("is told with file, line and traceback", function()
     local app <close> = start {}
