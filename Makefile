@@ -156,7 +156,7 @@ debug asan tsan clang:
 .PHONY: core-so spec-build
 core-so: $(OUT)/spec/core.so
 spec-build: build $(OUT)/spec/core.so $(OUT)/spec/malloc_count.so $(OUT)/spec/load \
-    $(OUT)/spec/breaker.so \
+    $(OUT)/spec/breaker.so $(OUT)/spec/clock_shift.so \
     $(C_TESTS:%=$(OUT)/spec/%_test)
 
 $(OUT)/luaqueduct: $(call obj,$(CORE_SRC) $(TSAN_SRC)) $(LLHTTP_OBJ)
@@ -198,8 +198,9 @@ $(OUT)/spec/breaker.so: $(call obj,spec/support/breaker.c)
 	$(call say,LINK)
 	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^
 
-# It stands in for malloc itself: no sanitizer, no variant.
-$(OUT)/spec/malloc_count.so: spec/support/malloc_count.c
+# They stand in for malloc itself, and for the clock: no sanitizer, no variant.
+$(OUT)/spec/malloc_count.so $(OUT)/spec/clock_shift.so: \
+    $(OUT)/spec/%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -fPIC -shared $(WARNINGS) -o $@ $<

@@ -28,7 +28,8 @@ void lq_vm_stop(lua_State *L, const char *what)
 {
     lq_vm *vm = lq_vm_of(L);
 
-    if (!vm->cfg.on_stop) return;
+    if (!vm->cfg.on_stop)
+        luaL_error(L, "%s, but no worker runs here that could end", what);
     luaL_traceback(L, L, what, 1);
     lq_log_printf(vm->cfg.log, LQ_LOG_WARN, "%s", lua_tostring(L, -1));
     lua_pop(L, 1);

@@ -81,7 +81,8 @@ int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg) LQ_MUST_CHECK;
 /* All tasks must be over. */
 void lq_vm_close(lq_vm *vm);
 
-/* Tells cfg.on_stop, and the log by what and where it was asked for. */
+/* Tells cfg.on_stop, and the log by what and where it was asked for. Raises an
+ * error where there is no worker. */
 void lq_vm_stop(lua_State *L, const char *what);
 
 /* After loading: the generational collector. */

@@ -1,6 +1,7 @@
 --- A worker that ends is replaced; nobody else notices.
 
 local client = require "spec.support.client"
+local load = require "spec.support.load"
 local proc = require "spec.proc"
 local scale = require "spec.support.scale"
 local server = require "spec.support.server"
@@ -100,15 +101,18 @@ describe("a worker that ends", function()
     app:stop { status = 0 }
   end)
 
-  it("refuses no connection meanwhile", function()
+  it("refuses no connection meanwhile, and leaves no request unanswered", function()
     local app <close> = server.start { source = APP, workers = 4 }
+    local steady <close> = load.start(app, "steady")
     local kept = app:connect()
     kept:send(client.format("GET", "/"))
     local keeper = assert(kept:read_response()).body:match "^%d+"
+    local count = scale(200)
 
-    for i = 1, scale(200) do
-      local res = app:get(i % 20 == 0 and "/stop" or "/")
-      assert.are.equal(200, res.status)
+    -- Ten deaths, however long it is: after more of them each takes ten seconds.
+    for i = 1, count do
+      local res, err = app:get(i % (count // 10) == 0 and "/stop" or "/")
+      assert.are.equal(200, res and res.status or err)
     end
     kept:send(client.format("GET", "/"))
     local res = kept:read_response()
@@ -116,6 +120,8 @@ describe("a worker that ends", function()
     -- The kept connection ends with its worker and not before.
     if res then assert.are.equal(keeper, res.body:match "^%d+") end
     kept:close()
+    local results = steady:stop()
+    assert.are.equal(results.connects, results.answered)
     app:stop { status = 0 }
   end)
 
@@ -159,6 +165,66 @@ describe("a worker that ends", function()
 
     assert.is_nil(app:log():find("left open", 1, true))
   end)
+end)
+
+describe("os.exit", function()
+  local SOURCE = [[
+    local aq = require "luaqueduct"
+    local App = aq.channel()
+    local function leave(at, context) if context.at == at then LEAVE end end
+    function App.initialize(options) leave("initialize", options.context) end
+    function App:prepare() leave("prepare " .. aq.instance.restarts, self.options.context) end
+    function App:ready() leave("ready", self.options.context) end
+    function App:entry_point()
+      leave("entry_point", self.options.context)
+      local router = aq.router()
+      router:get("/", function() return aq.instance.id .. " " .. aq.instance.restarts end)
+      router:get("/stop", function() aq.instance:stop() return "" end)
+      return router
+    end
+    return App
+  ]]
+
+  for _, at in ipairs { "initialize", "prepare 0", "entry_point", "ready" } do
+    it(("in %s ends the start"):format(at), function()
+      local result = server.fail {
+        source = SOURCE:gsub("LEAVE", "os.exit(0)"), args = { "--option", "at=" .. at },
+      }
+
+      assert.are.equal(1, result.status)
+      assert.is_truthy(result.stderr:find("app.lua:3: os.exit", 1, true), result.stderr)
+    end)
+  end
+
+  it("at the top of the script ends the start", function()
+    local result = server.fail { source = "os.exit(0)" }
+
+    assert.are.equal(1, result.status)
+    assert.is_truthy(result.stderr:find("app.lua:1: os.exit was called", 1, true), result.stderr)
+  end)
+
+  it("has a sibling that does the same in initialize", function()
+    local result = server.fail {
+      source = SOURCE:gsub("LEAVE", "aq.instance:stop()"), args = { "--option", "at=initialize" },
+    }
+
+    assert.are.equal(1, result.status)
+    assert.is_truthy(result.stderr:find("app.lua:3: aq.instance:stop() was called", 1, true),
+      result.stderr)
+  end)
+
+  for _, leave in ipairs { "os.exit(0)", "aq.instance:stop()" } do
+    it(("in prepare of a successor is followed by another one: %s"):format(leave), function()
+      local app <close> = server.start {
+        source = SOURCE:gsub("LEAVE", leave), args = { "--option", "at=prepare 1" },
+      }
+
+      app:get "/stop"
+      wait_restarts(app, 2)
+
+      app:stop { status = 0 }
+    end)
+  end
 end)
 
 describe("--no-respawn", function()
