@@ -45,7 +45,10 @@ function m.load(script, context)
   install()
 
   local chunk, err = source.load(script)
-  if not chunk then error(err, 0) end
+  if not chunk then
+    -- The one message of Lua that names no file.
+    error(err:find "^attempt to load a" and script .. ": " .. err or err, 0)
+  end
   local app = channel.from(script, chunk(script))
   app.options = { context = context }
   return app
