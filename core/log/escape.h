@@ -19,8 +19,8 @@
 /* `\n`, `\r`, `\t`, `\x1b`, `\u0085`; a backslash stays as it is. */
 int lq_escape_text(lq_buf *out, lq_str s) LQ_MUST_CHECK;
 
-/* What stands behind `key=`: as it is when it is one word, else in quotes, in
- * which a quote and a backslash have a backslash before them. */
+/* What stands around the `=` of a field: as it is when it is one word, else in
+ * quotes, in which a quote and a backslash have a backslash before them. */
 int lq_escape_value(lq_buf *out, lq_str s) LQ_MUST_CHECK;
 
 /* JSON as it is, but for what ends a line or moves a cursor inside strings. */

@@ -235,9 +235,7 @@ static int put_field(const field *f, lq_log_format format, lq_buf *out)
 
     if (lq_buf_len(out) > 0)
         err = put_word(out, is_json ? LQ_STR(",") : LQ_STR(" "));
-    if (err == 0)
-        err =
-            is_json ? lq_escape_json(out, f->key) : lq_escape_text(out, f->key);
+    if (err == 0) err = put_string(f->key, format, out);
     if (err == 0) err = put_word(out, is_json ? LQ_STR(":") : LQ_STR("="));
     return err < 0 ? err : put_value(f, format, out);
 }

@@ -19,8 +19,8 @@ end
 describe("luaqueduct.core.fields", function()
   describe("text", function()
     it("is sorted by name", function()
-      assert.are.equal("file=a.txt is new=true user=7",
-        text { user = 7, file = "a.txt", ["is new"] = true })
+      assert.are.equal("file=a.txt is_new=true user=7",
+        text { user = 7, file = "a.txt", is_new = true })
     end)
 
     it("sorts many", function()
@@ -36,6 +36,11 @@ describe("luaqueduct.core.fields", function()
     it("quotes what would be taken for something else", function()
       assert.are.equal([[a="two words" b="say \"hi\"" c="" d="k=v" e="1\n2\x00" f="a\\b"]],
         text { a = "two words", b = 'say "hi"', c = "", d = "k=v", e = "1\n2\0", f = "a\\b" })
+    end)
+
+    it("quotes names that would be taken for something else", function()
+      assert.are.equal([[""=1 "a\nb"=2 "a b"=3 "a\"b"=4 "a=b"=5]],
+        text { [""] = 1, ["a\nb"] = 2, ["a b"] = 3, ['a"b'] = 4, ["a=b"] = 5 })
     end)
 
     it("has numbers, booleans and null", function()
@@ -62,7 +67,7 @@ describe("luaqueduct.core.fields", function()
     end)
 
     it("has no control character and no stray byte, in names neither", function()
-      assert.are.equal([[\n\x1b="\r\t\x7f" a=\u0085\u2028\xff]],
+      assert.are.equal([["\n\x1b"="\r\t\x7f" a=\u0085\u2028\xff]],
         text { ["\n\27"] = "\r\t\127", a = "\xC2\x85\xE2\x80\xA8\xFF" })
       assert.are.equal([=[a=["\u007f\u009b\u0001"]]=], text { a = { "\127\xC2\x9B\1" } })
     end)
