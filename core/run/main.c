@@ -4,6 +4,7 @@
  * Thread:  main thread.
  * Knows:   options, paths, guard, routes.
  */
+#include <fcntl.h>
 #include <lua.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -24,6 +25,17 @@ static int print_version(void)
            LUA_VERSION_MAJOR "." LUA_VERSION_MINOR, LUA_VERSION_RELEASE,
            uv_version_string(), lq_parser_version());
     return 0;
+}
+
+/* What comes in, out or is said goes nowhere when whoever started us has closed
+ * the descriptor: a file or socket of ours with its number would get it. */
+static void fill_standard(void)
+{
+    int fd;
+
+    do fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
 }
 
 /* The ready line is all that standard output ever gets: whatever the app
@@ -48,6 +60,7 @@ int main(int argc, char **argv)
     lq_err err;
     int status;
 
+    fill_standard();
     lq_mem_init();
     if (lq_options_parse(&options, argc, argv, &err) < 0) {
         fprintf(stderr, "luaqueduct: %s\n", err.text);

@@ -139,6 +139,38 @@ describe("luaqueduct serve", function()
     assert.are.equal(0, res.status, res.stderr)
   end)
 
+  it("serves when the standard descriptors are closed", function()
+    local folder = command.folder()
+    local wrapped, path = folder .. "/wrapped", folder .. "/log"
+    local file = assert(io.open(wrapped, "w"))
+    file:write(("#!/bin/sh\nexec %s \"$@\" <&- 2>&-\n"):format(server.binary()))
+    file:close()
+    command.run { "chmod", "+x", wrapped }
+
+    do
+      local app <close> = server.start {
+        source = [[
+          local aq = require "luaqueduct"
+          local router = aq.router()
+          router:get("/", function()
+            io.stderr:write "to nobody"
+            print "to the log"
+            return io.read "a"
+          end)
+          return router
+        ]],
+        binary = wrapped,
+        args = { "--log-file", path },
+      }
+      assert.are.equal("", app:get("/").body)
+      app:stop { status = 0 }
+    end
+
+    assert.matches("info  w1: to the log", command.read_file(path), 1, true)
+    assert.is_nil(command.read_file(path):find("to nobody", 1, true))
+    command.remove(folder)
+  end)
+
   it("counts one worker in the plural, as it is told", function()
     local app <close> = server.start { app = APP }
 
