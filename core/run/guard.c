@@ -185,6 +185,9 @@ static _Noreturn void be_runtime(guard *g, int guard_fd)
     };
     int status;
 
+    /* Until it has handlers of its own. */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
     setpgid(0, 0);
     close_fd(&g->signal_fd);
     close_fd(&g->news_fd);
@@ -323,12 +326,13 @@ static void on_deadline(guard *g)
 {
     g->deadline_ms = 0;
     g->is_late = true;
+    /* Before a word that somebody must read. */
+    if (g->leaving) kill(g->leaving, SIGKILL);
+    if (g->runtime) kill(g->runtime, SIGKILL);
     if (g->stop_signals == 0)
         fprintf(stderr,
                 "luaqueduct: the app could not start: it has not loaded "
                 "within --start-timeout\n");
-    if (g->leaving) kill(g->leaving, SIGKILL);
-    if (g->runtime) kill(g->runtime, SIGKILL);
 }
 
 /* Returns -1 to go on, else the exit status. */

@@ -122,6 +122,24 @@ describe("a runtime that dies", function()
     assert.is_truthy(app.log_text:find("the fifth death within 10 s, it is given up", 1, true))
   end)
 
+  it("has a successor that signals do not end before it can take them", function()
+    local app <close> = server.start { source = APP }
+
+    for _ = 1, 3 do
+      local before = app:runtime()
+      proc.kill(before, KILL)
+      wait.till(function()
+        for _ = 1, 20 do app:signal "USR1" end
+        local runtime = app:runtime()
+        return runtime ~= before and runtime ~= app.pid and is_gone(before)
+      end)
+      assert.are.equal("fine", app:get("/").body)
+    end
+    app:stop { status = 0 }
+
+    assert.is_nil(app:log():match "signal %d+ %(User defined signal 1%)")
+  end)
+
   it("takes a fresh process group, and leaves none behind", function()
     local app <close> = server.start { source = APP }
     local function group(pid)
