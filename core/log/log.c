@@ -2,14 +2,13 @@
 #include "log/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "log/sink.h"
 
 int lq_log_init(lq_log *log, const lq_log *parent, const char *who, int worker)
 {
@@ -33,26 +32,24 @@ void lq_log_fini(lq_log *log)
     log->source = NULL;
 }
 
-/* It may be a pipe: what it does not take at once is written in further calls;
- * when it is gone the record is lost. */
-static void write_all(int fd, const char *bytes, size_t len)
+static bool never(void *data)
 {
-    ssize_t n;
-
-    while (len > 0 && (n = write(fd, bytes, len)) > 0) {
-        bytes += n;
-        len -= (size_t)n;
-    }
+    (void)data;
+    return false;
 }
 
-/* The file as it is, else standard error. */
-static int open_here(const lq_log *log)
+/* A pipe that nobody reads is not waited for: whoever logs here has no thread
+ * to spare for that. Returns whether the line stands there. */
+static bool write_to(const char *path, const lq_buf *line)
 {
-    int fd = -1;
+    const lq_sink_cfg cfg = {.path = path, .goes_on = never};
+    lq_sink sink;
+    size_t done;
 
-    if (log->path)
-        fd = open(log->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC);
-    return fd < 0 ? STDERR_FILENO : fd;
+    if (lq_sink_open(&sink, &cfg, NULL) < 0) return false;
+    done = lq_sink_write(&sink, lq_buf_ptr(line), lq_buf_len(line));
+    lq_sink_close(&sink);
+    return done == lq_buf_len(line);
 }
 
 static void write_here(const lq_log *log, lq_record *r)
@@ -60,17 +57,14 @@ static void write_here(const lq_log *log, lq_record *r)
     lq_render render = {.format = log->format};
     lq_origin origin = {.worker = log->worker};
     lq_buf line;
-    int fd;
 
     snprintf(origin.who, sizeof origin.who, "%s", log->who);
     r->origin = &origin;
     r->at_ns = lq_record_now_ns();
     lq_buf_init(&line);
-    if (lq_render_line(&render, r, &line) == 0) {
-        fd = open_here(log);
-        write_all(fd, lq_buf_ptr(&line), lq_buf_len(&line));
-        if (fd != STDERR_FILENO) close(fd);
-    }
+    if (lq_render_line(&render, r, &line) == 0 &&
+        !(log->path && write_to(log->path, &line)))
+        (void)!write_to(NULL, &line);
     lq_buf_fini(&line);
 }
 

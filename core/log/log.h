@@ -2,14 +2,15 @@
  *
  * The level is checked before anything is formatted. A record goes into the
  * queue of the log thread; without a queue, and after the queue is closed, it
- * is written by the thread that makes it.
+ * is written by the thread that makes it, into the file or else to standard
+ * error, if that takes it soon.
  *
  * Owns:    its place among the sources of the queue.
  * Thread:  init, fini and what is written with it - the thread it is for, or
  *          one that starts or has joined that thread.
  * Life:    init -> (write | printf | record)* -> fini. All zero but for `who`
  *          and `level` is one without a queue, which needs no fini.
- * Knows:   base, record, render, queue.
+ * Knows:   base, record, render, queue, sink.
  */
 #ifndef LQ_LOG_H
 #define LQ_LOG_H

@@ -233,14 +233,15 @@ static size_t portion(const lq_sink *s, const char *lines, size_t len)
 /* ---- writing ------------------------------------------------------------ */
 
 /* Waits until the descriptor takes bytes. Returns LQ_ETIMEOUT when it is to be
- * given up, or reopened. */
+ * given up, or reopened. A reader that is slow gets no more time than one that
+ * does nothing. */
 static int wait_writable(lq_sink *s)
 {
     struct pollfd p = {.fd = s->fd, .events = POLLOUT};
 
     while (poll(&p, 1, LQ_SINK_WAIT_MS) <= 0)
         if (!s->cfg.goes_on(s->cfg.data) || s->wants_reopen) return LQ_ETIMEOUT;
-    return 0;
+    return s->cfg.goes_on(s->cfg.data) ? 0 : LQ_ETIMEOUT;
 }
 
 /* One system call. Returns the bytes written or -errno. */

@@ -3,8 +3,8 @@
  * A file is appended to, is rotated by its size, and comes back when it has
  * been removed or renamed. When the disk is full a line that was written in
  * part is taken back. Pipes, terminals and FIFOs are written without being
- * waited for inside a system call: a reader that is stuck is asked about every
- * LQ_SINK_WAIT_MS, through cfg.goes_on.
+ * waited for inside a system call: when the reader does not keep up cfg.goes_on
+ * is asked, at least every LQ_SINK_WAIT_MS.
  *
  * Owns:    the descriptor; standard error is only borrowed.
  * Thread:  open - any; then one thread at a time.
@@ -24,7 +24,7 @@ typedef struct lq_sink_cfg {
     const char *path;     /* borrowed; NULL: standard error */
     uint64_t rotate_size; /* bytes; 0: never */
     int rotate_keep;      /* PATH.1 ... PATH.keep, at least 1 */
-    /* The reader is stuck: false gives up, for this write. May call
+    /* The reader does not keep up: false gives up, for this write. May call
      * lq_sink_ask_reopen. */
     bool (*goes_on)(void *data);
     void *data;

@@ -17,6 +17,7 @@ enum {
     BUSY_MS = 4 * LQ_LOG_PACE_MS, /* batches follow each other quickly */
     LINES_BYTES = 256 * 1024,     /* lines that are written at once */
     STUCK_MS = 1000,              /* beyond the grace: it does not come back */
+    ASK_MS = 50,                  /* whether the end may be waited for */
 };
 
 /* A line in `lines`, and whose it is. */
@@ -57,13 +58,15 @@ static void say(const char *text, size_t len)
     if (write(STDERR_FILENO, text, len) < 0) return;
 }
 
-/* The sink has failed: said once, until it works again. */
+/* The sink has failed: said once, until it works again. What is late is counted
+ * in the end. */
 static void complain(lq_writer *w)
 {
     char text[512], why[128];
     int len;
 
     if (w->is_failing || !w->sink.cfg.path) return;
+    if (w->sink.error == LQ_ETIMEOUT) return;
     w->is_failing = true;
     len =
         snprintf(text, sizeof text,
@@ -71,6 +74,18 @@ static void complain(lq_writer *w)
                  "records are dropped\n",
                  w->sink.cfg.path, lq_strerror(w->sink.error, why, sizeof why));
     say(text, (size_t)len);
+}
+
+/* Returns how many bytes the sink took. A disk may be slow without being asked
+ * whether it is, so the time is looked at here. */
+static size_t put_lines(lq_writer *w)
+{
+    if (lq_log_queue_is_late(w->queue)) {
+        w->sink.error = LQ_ETIMEOUT;
+        return 0;
+    }
+    return lq_sink_write(&w->sink, lq_buf_ptr(&w->lines),
+                         lq_buf_len(&w->lines));
 }
 
 /* Writes the lines; those that the sink did not take count as lost. Returns
@@ -82,8 +97,7 @@ static bool write_lines(lq_writer *w)
     bool is_whole;
 
     if (n == 0) return true;
-    done =
-        lq_sink_write(&w->sink, lq_buf_ptr(&w->lines), lq_buf_len(&w->lines));
+    done = put_lines(w);
     is_whole = done == lq_buf_len(&w->lines);
     for (i = 0; i < n; i++)
         if (m[i].end > done) count_lost(m[i].origin);
@@ -206,15 +220,6 @@ static void run(void *arg)
 
 /* ---- life --------------------------------------------------------------- */
 
-static void free_writer(lq_writer *w)
-{
-    lq_sink_close(&w->sink);
-    lq_buf_fini(&w->lines);
-    lq_buf_fini(&w->marks);
-    lq_log_queue_free(w->queue);
-    lq_mem_free(w);
-}
-
 static int start(lq_writer *w, const lq_writer_cfg *cfg, lq_err *err)
 {
     const lq_sink_cfg sink = {
@@ -274,8 +279,8 @@ static void say_lost(const lq_writer *w, bool is_stuck)
 
     if (is_stuck)
         len = snprintf(text, sizeof text,
-                       "luaqueduct: records of the log were lost: the log "
-                       "thread is stuck in a write to %.200s\n",
+                       "luaqueduct: records of the log were lost: %.200s "
+                       "does not take them\n",
                        path);
     else
         len = snprintf(text, sizeof text,
@@ -285,15 +290,26 @@ static void say_lost(const lq_writer *w, bool is_stuck)
     say(text, (size_t)len);
 }
 
-void lq_writer_stop(lq_writer *w)
+bool lq_writer_finish(lq_writer *w, bool (*goes_on)(void *data), void *data)
 {
-    if (!w) return;
+    uint64_t until = uv_hrtime() / 1000000 + LQ_WRITER_GRACE_MS + STUCK_MS;
+
     lq_log_queue_close(w->queue, LQ_WRITER_GRACE_MS);
-    if (lq_log_queue_await_end(w->queue, LQ_WRITER_GRACE_MS + STUCK_MS) < 0) {
+    while (lq_log_queue_await_end(w->queue, ASK_MS) < 0) {
+        if (uv_hrtime() / 1000000 < until && goes_on(data)) continue;
         say_lost(w, true);
-        return;
+        return false;
     }
     lq_thread_join(&w->thread);
     if (w->unsaid) say_lost(w, false);
-    free_writer(w);
+    return true;
+}
+
+void lq_writer_free(lq_writer *w)
+{
+    lq_sink_close(&w->sink);
+    lq_buf_fini(&w->lines);
+    lq_buf_fini(&w->marks);
+    lq_log_queue_free(w->queue);
+    lq_mem_free(w);
 }

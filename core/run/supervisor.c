@@ -131,12 +131,46 @@ static void close_all(supervisor *s)
     if (s->relief) lq_relief_close(s->relief, on_relief_closed, s);
 }
 
+/* Without the loop, when signals are blocked. Returns false when a second one
+ * has asked for the end. */
+static bool goes_on(void *data)
+{
+    const struct timespec at_once = {0, 0};
+    supervisor *s = data;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    while (sigtimedwait(&set, NULL, &at_once) > 0)
+        if (++s->stop_signals > 1) return false;
+    return true;
+}
+
 /* Does not wait for anybody. */
+static _Noreturn void leave_at_once(supervisor *s)
+{
+    lq_sockets_unlink(s->cfg->sockets);
+    _exit(s->stop_signals < 2 ? s->status : 1);
+}
+
+/* Nearly so: what was logged is written, if that is soon done. */
 static void exit_now(supervisor *s)
 {
     lq_sockets_unlink(s->cfg->sockets);
     lq_log_flush(&s->log, READY_MS);
     _exit(1);
+}
+
+/* The last to end is the log. Threads that are not awaited may still use what
+ * would be freed. */
+static _Noreturn void leave(supervisor *s)
+{
+    block_signals();
+    if (!s->is_leaving) lq_sockets_shut(s->cfg->sockets);
+    lq_sockets_unlink(s->cfg->sockets);
+    (void)!lq_writer_finish(s->writer, goes_on, s);
+    leave_at_once(s);
 }
 
 /* Some thread does not end: it is not awaited. */
@@ -145,9 +179,7 @@ static void on_give_up(lq_timer *timer)
     supervisor *s = LQ_CONTAINER_OF(timer, supervisor, give_up);
 
     lq_log_printf(&s->log, LQ_LOG_WARN, "a thread is stuck: not awaited");
-    lq_sockets_unlink(s->cfg->sockets);
-    lq_log_flush(&s->log, LQ_WRITER_GRACE_MS);
-    _exit(s->status);
+    leave(s);
 }
 
 /* What a stop takes at most: the drain, App:close(), and a little. 0: for
@@ -426,14 +458,11 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
  * ------------------------------------------------------------------------------
  */
 
-/* A thread that is stuck uses what would be freed. */
 static _Noreturn void leave_lost(supervisor *s)
 {
     lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are stuck: not awaited",
                   count_lost(s));
-    lq_sockets_unlink(s->cfg->sockets);
-    lq_log_flush(&s->log, LQ_WRITER_GRACE_MS);
-    _exit(s->status);
+    leave(s);
 }
 
 static void init_succession(supervisor *s)
@@ -542,14 +571,17 @@ static int start_log(supervisor *s, lq_err *err)
 static void stop_log(supervisor *s)
 {
     lq_log_fini(&s->log);
-    lq_writer_stop(s->writer);
+    if (!s->writer) return;
+    if (!lq_writer_finish(s->writer, goes_on, s)) leave_at_once(s);
+    lq_writer_free(s->writer);
 }
 
 /* Before there is a loop that could end. */
 static int give_up(supervisor *s, const char *text)
 {
-    stop_log(s);
     fprintf(stderr, "luaqueduct: %s\n", text);
+    s->status = 1;
+    stop_log(s);
     return 1;
 }
 

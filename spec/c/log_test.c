@@ -326,6 +326,12 @@ static void init_names(sender *senders, char (*names)[16], const lq_log *like)
     }
 }
 
+static bool always(void *data)
+{
+    (void)data;
+    return true;
+}
+
 /* Everything through the thread into a file; `rotate` bytes a file. */
 static void write_everything(size_t per_sender, uint64_t rotate)
 {
@@ -355,7 +361,8 @@ static void write_everything(size_t per_sender, uint64_t rotate)
                               &senders[i]) == 0);
     }
     join_senders(senders);
-    lq_writer_stop(w);
+    CHECK(lq_writer_finish(w, always, NULL));
+    lq_writer_free(w);
     printf("%.0f records a second into a file%s\n",
            (double)(per_sender * SENDERS) / seconds_since(began_ns),
            rotate ? ", rotated" : "");

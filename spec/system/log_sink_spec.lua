@@ -16,6 +16,7 @@ local SOURCE = [[
 local aq = require "luaqueduct"
 local router = aq.router()
 router:get("/", function() return "Hello" end)
+router:get("/stuck", function() return (("a"):rep(200000):find((".-"):rep(50) .. "b")) end)
 router:get("/log/:first(%d+)/:last(%d+)", function(req)
   local padding = ("x"):rep(tonumber(req.query.padding) or 10)
   for i = tonumber(req.params.first), tonumber(req.params.last) do
@@ -150,11 +151,10 @@ describe("the log file", function()
     start(4)
 
     log_numbers(1, count, 10, function()
-      local name = ("%s.old%d"):format(path, #names + 1)
-      if os.rename(path, name) then
-        names[#names + 1] = name
-        app:signal "USR1"
-      end
+      wait.till(function() return exists(path) end)
+      names[#names + 1] = ("%s.old%d"):format(path, #names + 1)
+      assert(os.rename(path, names[#names]))
+      app:signal "USR1"
     end)
     app:stop { status = 0 }
 
@@ -250,6 +250,69 @@ describe("the log file", function()
       conn:close()
     end)
 
+    it("does not hold up the start, however much there is to say", function()
+      local function seconds_to_start(log_path)
+        local began = proc.now()
+        local chatty = server.start {
+          source = 'for i = 1, 3000 do print(("x"):rep(100)) end\n' .. SOURCE,
+          args = { "--log-file", log_path },
+        }
+        local seconds = proc.now() - began
+        chatty:kill()
+        return seconds
+      end
+
+      local to_file = seconds_to_start(folder .. "/file")
+      local to_fifo = seconds_to_start(path)
+
+      assert.is_true(to_fifo < to_file + 0.7, to_fifo .. " s")
+    end)
+
+    it("gives a slow reader five seconds at the stop, and says what was lost", function()
+      start(1)
+      local target, count = folder .. "/read", 20000
+      local reader = assert(proc.spawn({ "sh", "-c",
+        "while dd bs=4096 count=1 status=none; do sleep 0.05; done <" .. path },
+        { stdout = target }))
+      log_numbers(1, count, 100)
+      local began = proc.now()
+
+      local _, text = app:stop { status = 0 }
+
+      local seconds = proc.now() - began
+      proc.kill(reader, 9)
+      proc.wait(reader, 5)
+      local found = read_log(empty_log(), command.read_file(target))
+      local lost = tonumber(text:match "(%d+) records of the log were lost")
+      assert.is_true(seconds > 4.5 and seconds < 5.9, seconds .. " s")
+      assert.is_true(found.count > 500, found.count .. " records")
+      assert.is_true(lost and lost > 500 and found.count + lost <= count, text)
+    end)
+
+    it("has no five seconds after a second signal", function()
+      start(1)
+      log_numbers(1, 4000, 100)
+      app:signal "TERM"
+      wait.till(function() return not pcall(app.get, app, "/") end)
+      local began = proc.now()
+
+      local status = app:stop { status = false }
+
+      assert.is_true(proc.now() - began < 2, proc.now() - began .. " s")
+      assert.are.equal(1, status)
+    end)
+
+    it("is told of on standard error also when a thread is stuck at the stop #once", function()
+      start(2, "--drain-timeout", "0.1", "--busy-timeout", "0")
+      log_numbers(1, 4000, 100)
+      local conn <close> = app:connect()
+      conn:send(client.format("GET", "/stuck"))
+
+      local _, text = app:stop { status = 0 }
+
+      assert.matches("records of the log were lost", text, 1, true)
+    end)
+
     it("ends the last drain after five seconds, and says what was lost", function()
       start(1)
       log_numbers(1, 4000, 100)
@@ -320,6 +383,27 @@ describe("standard error", function()
     command.run { "chmod", "+x", folder .. "/wrapped" }
     return folder .. "/wrapped"
   end
+
+  it("may be a pipe that nobody reads: a runtime that dies is started again", function()
+    local folder = command.folder()
+    do
+      local app <close> = server.start { source = SOURCE, binary = wrapper(folder) }
+      local dead = app:runtime()
+      local filled = command.run { "dd", "if=/dev/zero", "of=" .. folder .. "/fifo", "bs=1",
+        "count=10000000", "oflag=nonblock" }
+      assert.matches("temporarily unavailable", filled.stderr, 1, true)
+
+      proc.kill(dead, 9)
+
+      wait.till(function()
+        local pid = app:runtime()
+        return pid ~= dead and pid ~= app.pid
+      end)
+      assert.are.equal(200, app:get("/").status)
+      app:stop { status = 0 }
+    end
+    command.remove(folder)
+  end)
 
   it("may be a pipe that nobody reads: requests and the stop go on", function()
     local folder = command.folder()
