@@ -31,12 +31,8 @@ static void on_accept(lq_listener *l, int fd,
 {
     post *p = l->data;
     lq_relief *r = p->relief;
-    int to = lq_spread_choose(r->spread, -1);
 
-    /* All have become busy since the last look: one of them has it now. */
-    if (to < 0) to = lq_spread_choose_any(r->spread);
-    if (to >= 0 && lq_roster_hand(r->roster, to, fd, peer) == 0) return;
-    if (to >= 0) lq_spread_leave(r->spread, to);
+    if (lq_roster_give(r->roster, r->spread, fd, peer) == 0) return;
     close(fd);
     lq_listener_stop(l);
 }

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <uv.h>
 
+#include "base/err.h"
 #include "base/mem.h"
+#include "run/spread.h"
 #include "run/worker.h"
 
 typedef struct place {
@@ -65,5 +67,22 @@ LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, int fd,
     uv_mutex_lock(&p->lock);
     err = p->worker ? lq_worker_hand(p->worker, fd, peer) : LQ_ECLOSED;
     uv_mutex_unlock(&p->lock);
+    return err;
+}
+
+/* A place may be empty just now: then another choice is made. */
+LQ_ANY_THREAD int lq_roster_give(lq_roster *r, lq_spread *spread, int fd,
+                                 const struct sockaddr_storage *peer)
+{
+    int tries, to, err = LQ_ECLOSED;
+
+    for (tries = r->count + 1; tries > 0; tries--) {
+        to = lq_spread_choose(spread, -1);
+        if (to < 0) to = lq_spread_choose_any(spread);
+        if (to < 0) return LQ_ECLOSED;
+        err = lq_roster_hand(r, to, fd, peer);
+        if (err == 0) return 0;
+        lq_spread_leave(spread, to);
+    }
     return err;
 }

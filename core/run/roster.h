@@ -5,9 +5,10 @@
  *
  * Owns:    a place for each number. The workers are borrowed from set to the
  *          next set.
- * Thread:  set, clear - main thread. hand - any thread.
- * Life:    new -> (set | clear | hand)* -> free, when all workers have been
- * joined. Knows:   worker.
+ * Thread:  set, clear - main thread. hand, give - any thread.
+ * Life:    new -> (set | clear | hand | give)* -> free, when all workers have
+ *          been joined.
+ * Knows:   worker, spread.
  */
 #ifndef LQ_ROSTER_H
 #define LQ_ROSTER_H
@@ -17,6 +18,7 @@
 #include "base/defs.h"
 
 typedef struct lq_roster lq_roster;
+struct lq_spread;
 struct lq_worker;
 
 /* Nobody is in it. -ENOMEM, or libuv's codes. */
@@ -33,6 +35,12 @@ void lq_roster_clear(lq_roster *r, int i, const struct lq_worker *w);
 /* Hands an accepted socket to whoever has place i. Returns LQ_ECLOSED when
  * nobody takes it, or -ENOMEM: the socket is still the caller's. */
 LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, int fd,
+                                 const struct sockaddr_storage *peer);
+
+/* Hands an accepted socket to any of those that spread has, counted there: to
+ * one that looks at its events if there is one. Returns LQ_ECLOSED when nobody
+ * takes it, or -ENOMEM: the socket is still the caller's. */
+LQ_ANY_THREAD int lq_roster_give(lq_roster *r, struct lq_spread *spread, int fd,
                                  const struct sockaddr_storage *peer);
 
 #endif

@@ -647,7 +647,7 @@ bool lq_worker_watch(lq_worker *w, uint64_t now_ms)
     return limit_ms && lq_watch_look(&w->watch, w->thread.id, now_ms, limit_ms);
 }
 
-/* Connections that were handed over and not yet seen end, too. */
+/* Connections that were handed over and not yet seen are for others. */
 static void drop_orders(lq_worker *w)
 {
     lq_msg *msg = lq_mailbox_steal(&w->mailbox), *next;
@@ -657,8 +657,10 @@ static void drop_orders(lq_worker *w)
         next = msg->next;
         o = LQ_CONTAINER_OF(msg, order, msg);
         if (msg->type == LQ_WORKER_CONN) {
-            close(o->fd);
             lq_spread_leave(w->cfg.spread, index_of(w));
+            if (lq_roster_give(w->cfg.roster, w->cfg.spread, o->fd, &o->peer) <
+                0)
+                close(o->fd);
         }
         lq_mem_free(o);
     }

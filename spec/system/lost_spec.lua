@@ -56,8 +56,8 @@ describe("threads that are stuck", function()
     local results = steady:stop()
     assert.are.equal(0, results.refused)
     assert.are.equal(0, results.late)
-    -- What a worker has accepted, and those that it could not hand on, end with it.
-    assert.is_true(results.cut < results.connects / 10, results.cut .. " cut")
+    -- What a stuck worker has begun with ends; what only waits for it goes to another one.
+    assert.is_true(results.cut <= 10, results.cut .. " cut")
     assert.matches("^%d 0$", app:get("/").body)
     wait.till(function() return app:runtime() ~= runtime end)
     app:stop { status = 0 }
