@@ -15,6 +15,7 @@ enum {
     BUCKETS = 256,
     CHUNK = 16 * 1024,
     LARGEST = 64 * 1024 * 1024,
+    MISSING_MAX = 4096, /* files that cannot be read, and are kept as such */
 };
 
 /* What of a file changes when it is written, replaced, made or removed. All
@@ -38,7 +39,10 @@ typedef struct file {
 struct lq_code {
     _Atomic int refs;
     uv_mutex_t lock;
-    file *buckets[BUCKETS]; /* guarded by lock, with all files */
+
+    /* Guarded by lock. */
+    file *buckets[BUCKETS]; /* with all files */
+    int missing;            /* of them */
 };
 
 /* ---- life --------------------------------------------------------------- */
@@ -123,12 +127,15 @@ static int read_all(int fd, lq_buf *text)
     return 0;
 }
 
-/* Its state is taken first: a change while it is read is seen later. */
+/* Its state is taken first: a change while it is read is seen later. Returns
+ * -errno. */
 static int read_file(file *f)
 {
     struct stat st;
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC), err;
+    int fd, err;
 
+    f->seen = look_at(f->path);
+    fd = open(f->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -errno;
     err = fstat(fd, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? -EISDIR : 0;
     if (err == 0) {
@@ -180,43 +187,106 @@ static void put(file **bucket, file *f)
     *bucket = f;
 }
 
-/* Under the lock. NULL: no memory. */
-static file *read_once(lq_code *code, const char *path)
+/* What was only noted is read now. */
+static void take_over(file *f, file *fresh)
 {
-    file **bucket = bucket_of(code, path), *f = find(bucket, path);
-    bool is_new = !f;
+    f->error = fresh->error;
+    f->is_read = true;
+    f->seen = fresh->seen;
+    f->text = fresh->text;
+    lq_buf_init(&fresh->text);
+}
 
-    if (f && f->is_read) return f;
-    if (is_new && !(f = new_file(path))) return NULL;
-    f->error = read_file(f);
-    f->is_read = f->error != -ENOMEM;
-    if (is_new && f->is_read) put(bucket, f);
-    if (f->is_read) return f;
-    if (is_new) free_file(f);
-    return NULL;
+/* Takes `fresh`, which has been read, unless another thread was quicker.
+ * Returns what stands for the path, or NULL: names that nobody has a file for
+ * may come from requests, and are not kept for ever. */
+static file *keep(lq_code *code, file *fresh)
+{
+    file **bucket = bucket_of(code, fresh->path);
+    file *f = find(bucket, fresh->path);
+
+    if (!f && fresh->error && code->missing >= MISSING_MAX) return NULL;
+    if (!f || !f->is_read) code->missing += fresh->error != 0;
+    if (f && !f->is_read) take_over(f, fresh);
+    if (f) {
+        free_file(fresh);
+        return f;
+    }
+    fresh->is_read = true;
+    put(bucket, fresh);
+    return fresh;
+}
+
+static file *find_read(lq_code *code, const char *path)
+{
+    file *f = find(bucket_of(code, path), path);
+
+    return f && f->is_read ? f : NULL;
+}
+
+static int give_text(const file *f, lq_str *text)
+{
+    if (f->error) return f->error;
+    *text = (lq_str){lq_buf_ptr(&f->text), lq_buf_len(&f->text)};
+    return 0;
+}
+
+bool lq_code_is_passing(int err)
+{
+    switch (err) {
+    case -ENOMEM:
+    case -EMFILE:
+    case -ENFILE:
+    case -EINTR:
+    case -EIO:
+    case -ESTALE:
+    case -ETIMEDOUT: return true;
+    default: return false;
+    }
+}
+
+/* Not under the lock: a file system that hangs is not to hang those who want
+ * other files, or look at them. */
+static int read_anew(lq_code *code, const char *path, lq_str *text)
+{
+    file *fresh = new_file(path), *f;
+    int err;
+
+    if (!fresh) return -ENOMEM;
+    err = fresh->error = read_file(fresh);
+    if (lq_code_is_passing(err)) {
+        free_file(fresh);
+        return err;
+    }
+    uv_mutex_lock(&code->lock);
+    f = keep(code, fresh);
+    if (f) err = give_text(f, text);
+    uv_mutex_unlock(&code->lock);
+    if (!f) free_file(fresh);
+    return err;
 }
 
 int lq_code_read(lq_code *code, const char *path, lq_str *text)
 {
     file *f;
-    int err;
+    int err = 0;
 
     uv_mutex_lock(&code->lock);
-    f = read_once(code, path);
-    err = f ? f->error : -ENOMEM;
-    if (err == 0) *text = (lq_str){lq_buf_ptr(&f->text), lq_buf_len(&f->text)};
+    f = find_read(code, path);
+    if (f) err = give_text(f, text);
     uv_mutex_unlock(&code->lock);
-    return err;
+    return f ? err : read_anew(code, path, text);
 }
 
 void lq_code_note(lq_code *code, const char *path)
 {
     file **bucket = bucket_of(code, path), *f;
+    state seen = look_at(path);
 
     uv_mutex_lock(&code->lock);
     f = find(bucket, path);
     if (!f && (f = new_file(path))) {
-        f->seen = look_at(path);
+        f->seen = seen;
         put(bucket, f);
     }
     uv_mutex_unlock(&code->lock);

@@ -5,8 +5,8 @@
  * or gone. That a file is not there is kept, too.
  *
  * Owns:    path, text and last look of each file.
- * Thread:  any; one lock guards it all. Reading a file waits for the disk, with
- *          the lock: the others want the same file.
+ * Thread:  any; one lock guards it all. Reading a file waits for the disk,
+ *          without the lock: whoever is first gives it to all.
  * Life:    new -> (ref | read | note | look)* -> unref by each holder.
  * Knows:   base, libc.
  */
@@ -25,10 +25,14 @@ LQ_ANY_THREAD lq_code *lq_code_ref(lq_code *code);
 LQ_ANY_THREAD void lq_code_unref(lq_code *code);
 
 /* The text of the file at `path`, lent until unref. Returns -errno as opening
- * and reading did the first time (-EISDIR: a folder; -EFBIG: over 64 MiB), or
- * -ENOMEM, which is not kept. */
+ * and reading did the first time (-EISDIR: a folder; -EFBIG: over 64 MiB); an
+ * error that passes is not kept. */
 LQ_ANY_THREAD int lq_code_read(lq_code *code, const char *path,
                                lq_str *text) LQ_MUST_CHECK;
+
+/* Whether the error says nothing about the file: out of memory or descriptors,
+ * or a disk that fails. */
+LQ_ANY_THREAD bool lq_code_is_passing(int err);
 
 /* The file is looked at for changes, though its text is not kept: the app reads
  * it whenever it likes. */

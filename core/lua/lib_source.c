@@ -103,6 +103,24 @@ static const char *push_first(lua_State *L, const char *paths)
     return end ? end + 1 : NULL;
 }
 
+/* "no file './x.lua'", with the reason where it is another one. */
+static void add_missing(lua_State *L, luaL_Buffer *missing, const char *path,
+                        int err)
+{
+    char buf[128];
+
+    if (lq_code_is_passing(err))
+        luaL_error(L, "cannot read '%s': %s", path,
+                   lq_strerror(err, buf, sizeof buf));
+    if (luaL_bufflen(missing)) luaL_addstring(missing, "\n\t");
+    luaL_addstring(missing, "no file '");
+    luaL_addstring(missing, path);
+    luaL_addchar(missing, '\'');
+    if (err == -ENOENT || err == -ENOTDIR) return;
+    luaL_addstring(missing, " that can be read: ");
+    luaL_addstring(missing, lq_strerror(err, buf, sizeof buf));
+}
+
 /* Stands in for the second of package.searchers; upvalue 1 is `package`.
  * searcher(name) -> function, path | message */
 static int search(lua_State *L)
@@ -122,11 +140,7 @@ static int search(lua_State *L)
         path = lua_tostring(L, at);
         err = lq_code_read(code_of(L), path, &text);
         if (err == 0) break;
-        if (err == -ENOMEM) return luaL_error(L, "not enough memory");
-        if (luaL_bufflen(&missing)) luaL_addstring(&missing, "\n\t");
-        luaL_addstring(&missing, "no file '");
-        luaL_addstring(&missing, path);
-        luaL_addchar(&missing, '\'');
+        add_missing(L, &missing, path, err);
         path = NULL;
     }
     luaL_pushresult(&missing);
