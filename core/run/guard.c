@@ -264,6 +264,17 @@ static bool is_orderly(const guard *g, int status)
     return WEXITSTATUS(status) == 0 || !g->ready_ms;
 }
 
+/* The first signal that we have handed on may have met a runtime that does not
+ * listen yet. */
+static int exit_status(const guard *g, int status)
+{
+    if (WIFEXITED(status)) return WEXITSTATUS(status);
+    return g->stop_signals == 1 &&
+                   (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT)
+               ? 0
+               : 1;
+}
+
 /* Returns -1 when there is to be a new runtime, else the exit status. */
 static int on_death(guard *g, int status)
 {
@@ -279,8 +290,7 @@ static int on_death(guard *g, int status)
     }
     g->runtime = 0;
     if (g->is_late) return g->stop_signals == 1 ? 0 : 1;
-    if (is_orderly(g, status))
-        return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    if (is_orderly(g, status)) return exit_status(g, status);
     describe(status, what, sizeof what);
     if (is_crash_loop(g)) {
         lq_log_printf(&g->log, LQ_LOG_ERROR,
@@ -316,7 +326,7 @@ static void set_stop_deadline(guard *g)
 {
     double drain = g->options->drain_timeout;
 
-    if (++g->stop_signals > 1 || !g->ready_ms)
+    if (++g->stop_signals > 1 || (!g->ready_ms && !g->leaving))
         set_deadline(g, 0.001);
     else /* behind the drain the log may still be written */
         set_deadline(g, drain > 0 ? drain + LQ_WRITER_GRACE_MS / 1000 : 0);
