@@ -175,10 +175,14 @@ int lq_loop_open(lq_loop *loop)
 
     *loop = (lq_loop){.due_at_ms = UINT64_MAX};
     loop->pulse = &loop->own_pulse;
-    err = uv_loop_init(&loop->uv);
-    if (err < 0) return err;
-    open_handles(loop);
     lq_timers_init(&loop->timers);
+    err = lq_timers_reserve(&loop->timers);
+    if (err == 0) err = uv_loop_init(&loop->uv);
+    if (err < 0) {
+        lq_timers_fini(&loop->timers);
+        return err;
+    }
+    open_handles(loop);
     lq_wheel_init(&loop->wheel, NULL);
     lq_list_init(&loop->turns);
     return 0;

@@ -46,13 +46,14 @@ int lq_mailbox_open(lq_mailbox *mb, uv_loop_t *loop,
 {
     int err;
 
-    *mb = (lq_mailbox){.on_message = on_message, .data = data};
+    *mb = (lq_mailbox){.on_message = on_message};
     mb->tail = &mb->head;
     err = uv_mutex_init(&mb->lock);
     if (err < 0) return err;
     err = uv_async_init(loop, &mb->wake, on_wake);
     if (err < 0) goto fail;
     mb->wake.data = mb;
+    mb->data = data;
     return 0;
 
 fail:

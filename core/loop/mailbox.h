@@ -41,7 +41,7 @@ struct lq_mailbox {
 };
 
 /* Keeps `loop` alive. on_message takes each message; it is called out of the
- * loop, with no lock held. Returns libuv's error codes. */
+ * loop, with no lock held. Returns libuv's error codes, with mb->data NULL. */
 int lq_mailbox_open(lq_mailbox *mb, uv_loop_t *loop,
                     void (*on_message)(lq_mailbox *mb, lq_msg *msg),
                     void *data) LQ_MUST_CHECK;

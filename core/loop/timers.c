@@ -79,6 +79,11 @@ static int make_room(lq_timers *ts)
     return 0;
 }
 
+int lq_timers_reserve(lq_timers *ts)
+{
+    return make_room(ts);
+}
+
 int lq_timer_start(lq_timers *ts, lq_timer *t, uint64_t at_ms)
 {
     lq_timer_slot slot = {.at_ms = at_ms, .timer = t};
