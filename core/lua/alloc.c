@@ -113,16 +113,21 @@ static void give(lq_alloc *a, void *ptr, size_t len)
         lq_mem_free(ptr);
 }
 
+/* What shrinks may stay where it is: a block is larger than its list says
+ * then. Only a large one that becomes small has to move. */
 static void *resize(lq_alloc *a, void *ptr, size_t old_len, size_t new_len)
 {
     void *block;
 
-    if (!is_small(old_len) && !is_small(new_len))
-        return lq_mem_realloc(ptr, new_len);
+    if (!is_small(old_len) && !is_small(new_len)) {
+        block = lq_mem_realloc(ptr, new_len);
+        return !block && new_len <= old_len ? ptr : block;
+    }
     if (is_small(old_len) && is_small(new_len) &&
         class_of(old_len) == class_of(new_len))
         return ptr;
     block = take(a, new_len);
+    if (!block && is_small(old_len) && new_len <= old_len) return ptr;
     if (!block) return NULL;
     memcpy(block, ptr, old_len < new_len ? old_len : new_len);
     give(a, ptr, old_len);

@@ -37,7 +37,8 @@ void lq_alloc_init(lq_alloc *a);
 void lq_alloc_fini(lq_alloc *a);
 
 /* A lua_Alloc whose user data is an lq_alloc. What would grow beyond the limit
- * fails; shrinking never does. */
+ * fails; shrinking does so only without memory, from a large block to a small
+ * one. */
 void *lq_alloc_lua(void *ud, void *ptr, size_t old_len, size_t new_len);
 
 /* Gives back the chunks of which nothing is in use. Walks over every free

@@ -37,13 +37,18 @@ int lq_app_init(lq_app *app, lq_vm *vm)
     if (lua_pcall(L, 1, 0, 0) == LUA_OK) return 0;
     set_error(app, lua_tostring(L, -1));
     lua_pop(L, 1);
-    return LQ_EINVALID;
+    return app->error ? LQ_EINVALID : -ENOMEM;
 }
 
 void lq_app_fini(lq_app *app)
 {
     lq_buf_fini(&app->text);
     set_error(app, NULL);
+}
+
+const char *lq_app_error(const lq_app *app)
+{
+    return app->error ? app->error : "not enough memory";
 }
 
 /* The result of a step: a string (text) or a router. */
@@ -86,24 +91,57 @@ void lq_app_cancel(lq_app *app)
     if (app->step) lq_task_cancel(app->step);
 }
 
+/* What a step begins with. */
+typedef struct begin {
+    const lq_app *app;
+    const char *step;
+    lq_str args[2];
+} begin;
+
+static int push_begin(lua_State *L)
+{
+    const begin *b = lua_touserdata(L, 1);
+    size_t i;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, b->app->module_ref);
+    lua_getfield(L, -1, b->step);
+    for (i = 0; i < LQ_COUNT_OF(b->args); i++)
+        lua_pushlstring(L, b->args[i].ptr ? b->args[i].ptr : "",
+                        b->args[i].len);
+    return 1 + (int)LQ_COUNT_OF(b->args);
+}
+
+/* The function and its arguments onto the task; false: there is no memory. */
+static bool push_step(lq_task *t, const begin *b)
+{
+    lua_State *L = t->vm->L;
+    int status;
+
+    lq_vm_open_reserve(t->vm);
+    lua_pushcfunction(L, push_begin);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)b);
+    status = lua_pcall(L, 1, 1 + (int)LQ_COUNT_OF(b->args), 0);
+    lq_vm_shut_reserve(t->vm);
+    if (status == LUA_OK)
+        lua_xmove(L, t->co, 1 + (int)LQ_COUNT_OF(b->args));
+    else
+        lua_pop(L, 1);
+    return status == LUA_OK;
+}
+
 void lq_app_run(lq_app *app, const char *step, lq_str arg, lq_str arg2,
                 void (*on_done)(lq_app *app, bool ok))
 {
+    const begin b = {app, step, {arg, arg2}};
     lq_task *t = lq_task_new(app->vm, on_step_done, app);
 
     app->on_done = on_done;
-    if (!t) {
-        set_error(app, "not enough memory");
+    if (!t || !push_step(t, &b)) {
+        if (t) lq_task_drop(t);
+        set_error(app, NULL);
         on_done(app, false);
         return;
     }
     app->step = t;
-    lq_vm_open_reserve(app->vm);
-    lua_rawgeti(t->co, LUA_REGISTRYINDEX, app->module_ref);
-    lua_getfield(t->co, -1, step);
-    lua_remove(t->co, -2);
-    lua_pushlstring(t->co, arg.ptr ? arg.ptr : "", arg.len);
-    lua_pushlstring(t->co, arg2.ptr ? arg2.ptr : "", arg2.len);
-    lq_vm_shut_reserve(app->vm);
-    lq_task_ready(t, 2);
+    lq_task_ready(t, (int)LQ_COUNT_OF(b.args));
 }

@@ -20,7 +20,7 @@ struct lq_app {
     int module_ref;
     lq_task *step; /* under way, NULL: none */
     /* What a step left behind; lent until the next one. */
-    char *error;             /* with the traceback */
+    char *error;             /* with the traceback; NULL: there is no memory */
     lq_buf text;             /* context (initialize), routes */
     const lq_router *router; /* start */
     void (*on_done)(lq_app *app, bool ok);
@@ -30,6 +30,9 @@ struct lq_app {
 /* Loads the module. Returns -ENOMEM, or LQ_EINVALID with app->error. */
 int lq_app_init(lq_app *app, lq_vm *vm) LQ_MUST_CHECK;
 void lq_app_fini(lq_app *app);
+
+/* Why a step, or init, has failed; lent until the next step. */
+const char *lq_app_error(const lq_app *app);
 
 /* The step under way, if any, ends where it waits; its on_done is not called.
  */

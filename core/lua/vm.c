@@ -157,6 +157,8 @@ static int on_panic(lua_State *L)
 
 int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg)
 {
+    int status;
+
     *vm = (lq_vm){.cfg = *cfg};
     lq_alloc_init(&vm->alloc);
     vm->alloc.limit = cfg->memory_limit;
@@ -167,10 +169,14 @@ int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg)
     lua_atpanic(vm->L, on_panic);
     lua_gc(vm->L, LUA_GCSTOP);
     lua_pushcfunction(vm->L, open_libs);
-    if (lua_pcall(vm->L, 0, 0, 0) != LUA_OK) {
-        lq_log_printf(cfg->log, LQ_LOG_ERROR, "%s", lua_tostring(vm->L, -1));
+    status = lua_pcall(vm->L, 0, 0, 0);
+    if (status != LUA_OK) {
+        if (status != LUA_ERRMEM)
+            lq_log_printf(cfg->log, LQ_LOG_ERROR, "%s",
+                          lua_tostring(vm->L, -1));
         lua_close(vm->L);
         lq_alloc_fini(&vm->alloc);
+        vm->L = NULL;
         return -ENOMEM;
     }
     lua_gc(vm->L, LUA_GCRESTART);

@@ -76,7 +76,8 @@ struct lq_vm {
     lq_buf fields;  /* of a record, on their way into the queue */
 };
 
-/* The state with its libraries, `script` not yet loaded. -ENOMEM. */
+/* The state with its libraries, `script` not yet loaded. -ENOMEM: vm->L is
+ * NULL. */
 int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg) LQ_MUST_CHECK;
 /* All tasks must be over. */
 void lq_vm_close(lq_vm *vm);
