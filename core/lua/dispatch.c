@@ -272,31 +272,13 @@ static bool raises_response(lua_State *L, lua_State *co)
     return is;
 }
 
-/* The outermost function on the stack of co, which is `run`. */
-static bool find_run(lua_State *co, lua_Debug *ar)
-{
-    int low = 0, high = 1, mid;
-
-    while (lua_getstack(co, high, ar)) {
-        low = high;
-        high *= 2;
-    }
-    while (high - low > 1) {
-        mid = low + (high - low) / 2;
-        if (lua_getstack(co, mid, ar))
-            low = mid;
-        else
-            high = mid;
-    }
-    return lua_getstack(co, low, ar);
-}
-
-/* Pushes the request and the error of the failed co on `to`. */
+/* Pushes the request, which `run` has first, and the error of the failed co on
+ * `to`. */
 static bool push_failed(lua_State *co, lua_State *to)
 {
     lua_Debug ar;
 
-    if (!lua_checkstack(co, 2) || !find_run(co, &ar)) return false;
+    if (!lua_checkstack(co, 2) || !lq_task_outermost(co, &ar)) return false;
     lua_pushvalue(co, -1);
     if (!lua_getlocal(co, &ar, 1)) {
         lua_pop(co, 1);

@@ -17,9 +17,6 @@
 
 #define HANDLE_TYPE "luaqueduct.Task"
 
-/* What a parked task waits for; only the address counts. */
-static const char parked;
-
 /* ---- handles
  * ------------------------------------------------------------------- */
 
@@ -28,12 +25,12 @@ static lq_task **check_handle(lua_State *L, int i)
     return luaL_checkudata(L, i, HANDLE_TYPE);
 }
 
-/* The handle of `t`: one for each task, kept in a weak table at upvalue 1. */
-static void push_handle(lua_State *L, lq_task *t)
+/* The handle of `t`: one for each task, kept in the weak table at `handles`. */
+static void push_handle(lua_State *L, lq_task *t, int handles)
 {
     lq_task **handle;
 
-    if (t->handle && lua_rawgetp(L, lua_upvalueindex(1), t) == LUA_TUSERDATA &&
+    if (t->handle && lua_rawgetp(L, handles, t) == LUA_TUSERDATA &&
         lua_touserdata(L, -1) == t->handle)
         return;
     if (t->handle) {
@@ -45,7 +42,7 @@ static void push_handle(lua_State *L, lq_task *t)
     *handle = NULL;
     luaL_setmetatable(L, HANDLE_TYPE);
     lua_pushvalue(L, -1);
-    lua_rawsetp(L, lua_upvalueindex(1), t);
+    lua_rawsetp(L, handles, t);
     *handle = t;
     t->handle = (void **)handle;
 }
@@ -82,32 +79,69 @@ static int mt_tostring(lua_State *L)
 /* ---- tasks
  * ----------------------------------------------------------------------- */
 
-/* task.spawn(fn, ...) -> handle */
-static int task_spawn(lua_State *L)
+static int fail_spawn(lua_State *L)
+{
+    lq_vm_run_short(lq_vm_of(L));
+    return luaL_error(L, "not enough memory");
+}
+
+/* stack: handles, task */
+static int make_handle(lua_State *L)
+{
+    push_handle(L, lua_touserdata(L, 2), 1);
+    return 1;
+}
+
+/* Leaves the handle on the stack of a task that may have to be dropped: false
+ * when there is no memory for it. */
+static bool push_new_handle(lua_State *L, lq_task *t)
+{
+    lua_pushcfunction(L, make_handle);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushlightuserdata(L, t);
+    return lua_pcall(L, 2, 1, 0) == LUA_OK;
+}
+
+static int spawn(lua_State *L, lq_task *parent)
 {
     int args = lua_gettop(L) - 1;
     lq_task *t;
 
     luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaL_checkstack(L, 4, NULL);
     t = lq_task_new(lq_vm_of(L), NULL, NULL);
-    if (!t) {
-        lq_vm_run_short(lq_vm_of(L));
-        return luaL_error(L, "not enough memory");
+    if (!t) return fail_spawn(L);
+    if (!push_new_handle(L, t)) {
+        lq_task_drop(t);
+        return fail_spawn(L);
     }
+    lua_insert(L, 1);
     if (!lua_checkstack(t->co, args + 1)) {
         lq_task_drop(t);
         return luaL_error(L, "too many arguments");
     }
     lua_xmove(L, t->co, args + 1);
+    if (parent) lq_task_adopt(t, parent);
     lq_task_ready(t, args);
-    push_handle(L, t);
     return 1;
+}
+
+/* task.spawn(fn, ...) -> handle */
+static int task_spawn(lua_State *L)
+{
+    return spawn(L, NULL);
+}
+
+/* task.spawn_child(fn, ...) -> handle */
+static int task_spawn_child(lua_State *L)
+{
+    return spawn(L, lq_task_check(L));
 }
 
 /* task.current() -> handle */
 static int task_current(lua_State *L)
 {
-    push_handle(L, lq_task_check(L));
+    push_handle(L, lq_task_check(L), lua_upvalueindex(1));
     return 1;
 }
 
@@ -129,13 +163,7 @@ static int wake_k(lua_State *L, int status, lua_KContext ctx)
 /* task.park(): waits for unpark, or returns at once when it came before. */
 static int task_park(lua_State *L)
 {
-    lq_task *t = lq_task_check_wait(L);
-
-    if (t->has_permit) {
-        t->has_permit = false;
-        return 0;
-    }
-    return lq_task_wait(L, t, NULL, (void *)(uintptr_t)&parked, wake_k);
+    return lq_task_park(L, lq_task_check_wait(L), wake_k);
 }
 
 /* task.unpark(handle) -> boolean: whether there is such a task */
@@ -143,10 +171,7 @@ static int task_unpark(lua_State *L)
 {
     lq_task *t = *check_handle(L, 1);
 
-    if (t && t->state == LQ_TASK_WAITING && t->wait == &parked)
-        lq_task_wake(t, 0);
-    else if (t)
-        t->has_permit = true;
+    if (t) lq_task_unpark(t);
     lua_pushboolean(L, t != NULL);
     return 1;
 }
@@ -190,9 +215,16 @@ static int task_time(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"current", task_current}, {"is_live", task_is_live}, {"now", task_now},
-    {"park", task_park},       {"sleep", task_sleep},     {"spawn", task_spawn},
-    {"time", task_time},       {"unpark", task_unpark},   {NULL, NULL},
+    {"current", task_current},
+    {"is_live", task_is_live},
+    {"now", task_now},
+    {"park", task_park},
+    {"sleep", task_sleep},
+    {"spawn", task_spawn},
+    {"spawn_child", task_spawn_child},
+    {"time", task_time},
+    {"unpark", task_unpark},
+    {NULL, NULL},
 };
 
 static const luaL_Reg methods[] = {

@@ -14,8 +14,8 @@
 
 enum { KEEP_TASKS = 1024 };
 
-/* Only the addresses count. */
-static const char wait_mark, pass_mark;
+/* Only the addresses count; `parked` is what a parked task waits for. */
+static const char wait_mark, pass_mark, parked;
 
 static void *mark(const char *m)
 {
@@ -42,27 +42,26 @@ static int push_text(lua_State *L)
     return 1;
 }
 
-/* The error value as text on top of L; a __tostring that fails is told. */
+/* The error value as text, which a value on top of L keeps alive. Nothing is
+ * pushed here that needs memory: an error would be a panic. */
 static const char *error_text(lua_State *L, lua_State *co)
 {
-    const char *text;
+    int status;
 
     lua_pushcfunction(L, push_text);
     lua_pushvalue(co, -1);
     if (co != L) lua_xmove(co, L, 1);
-    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-        lua_pop(L, 1);
-        lua_pushliteral(L, "(an error whose __tostring fails)");
-    }
-    text = lua_tostring(L, -1);
-    return text ? text : "(error)";
+    status = lua_pcall(L, 1, 1, 0);
+    if (status == LUA_ERRMEM) return "(no memory to say which error)";
+    if (status != LUA_OK) return "(an error whose __tostring fails)";
+    return lua_tostring(L, -1);
 }
 
 static int push_trace(lua_State *L)
 {
     lua_State *co = lua_tothread(L, 1);
 
-    luaL_traceback(L, co, lua_tostring(L, 2), 0);
+    luaL_traceback(L, co, lua_touserdata(L, 2), 0);
     return 1;
 }
 
@@ -71,12 +70,11 @@ static const char *describe_error(lq_vm *vm, lua_State *co)
 {
     lua_State *L = vm->L;
     const char *text = error_text(L, co), *trace;
-    int top = lua_gettop(L);
 
     lua_pushcfunction(L, push_trace);
     lua_pushthread(co);
     lua_xmove(co, L, 1);
-    lua_pushvalue(L, top);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)text);
     if (lua_pcall(L, 2, 1, 0) != LUA_OK) return text;
     trace = lua_tostring(L, -1);
     return trace ? trace : text;
@@ -152,6 +150,8 @@ static lq_task *make_task(lq_vm *vm)
     if (!t) return NULL;
     t->vm = vm;
     lq_list_init(&t->link);
+    lq_list_init(&t->children);
+    lq_list_init(&t->sibling);
     lq_timer_init(&t->timer, on_due);
     lua_pushcfunction(vm->L, anchor_thread);
     lua_pushlightuserdata(vm->L, t);
@@ -186,6 +186,17 @@ static void free_task(lq_task *t)
     lq_mem_free(t);
 }
 
+/* Nobody waits for it any more, and it for nobody. */
+static void leave_family(lq_task *t)
+{
+    lq_list *link;
+
+    while ((link = lq_list_pop_front(&t->children)))
+        LQ_CONTAINER_OF(link, lq_task, sibling)->parent = NULL;
+    lq_list_remove(&t->sibling);
+    t->parent = NULL;
+}
+
 /* Its coroutine is empty and can run the next function. */
 static void recycle(lq_task *t)
 {
@@ -193,6 +204,7 @@ static void recycle(lq_task *t)
 
     if (t->handle) *t->handle = NULL;
     t->handle = NULL;
+    leave_family(t);
     t->is_cancelled = t->has_permit = false;
     t->on_cancel = NULL;
     t->on_done = NULL;
@@ -266,14 +278,17 @@ static void close_coroutines(lq_task *t, lua_State *co)
     lua_settop(co, 0);
 }
 
-static void finish(lq_task *t, int status, int results)
+static void finish(lq_task *t, int results)
 {
-    if (t->on_done)
-        t->on_done(t, status, results);
-    else if (status != LUA_OK && status != LUA_YIELD)
-        lq_task_log_error(t->vm, t->co, "error in a task");
-    if (status == LUA_OK) lua_settop(t->co, 0);
+    if (t->on_done) t->on_done(t, LUA_OK, results);
+    lua_settop(t->co, 0);
     recycle(t);
+}
+
+/* It has ended before it could say so itself. */
+static void tell_parent(lq_task *t)
+{
+    if (t->parent) lq_task_unpark(t->parent);
 }
 
 /* `<close>` variables of a failed or cancelled task run here. They see the
@@ -304,17 +319,56 @@ static void unwind(lq_task *t, bool has_failed)
     t->is_spent = true;
 }
 
+bool lq_task_outermost(lua_State *co, lua_Debug *ar)
+{
+    int low = 0, high = 1, mid;
+
+    while (lua_getstack(co, high, ar)) {
+        low = high;
+        high *= 2;
+    }
+    while (high - low > 1) {
+        mid = low + (high - low) / 2;
+        if (lua_getstack(co, mid, ar))
+            low = mid;
+        else
+            high = mid;
+    }
+    return lua_getstack(co, low, ar);
+}
+
+/* Pushes on vm->L what the outermost function has as its first value: on_done
+ * may point at it (a request), and the stack of a closed coroutine keeps
+ * nothing alive. */
+static void pin_first(lq_vm *vm, lua_State *co)
+{
+    lua_Debug ar;
+    bool has_begun = lua_getstack(co, 0, &ar);
+
+    if (!has_begun && lua_gettop(co) > 1)
+        lua_pushvalue(co, 2); /* behind the function */
+    else if (!has_begun || !lq_task_outermost(co, &ar) ||
+             !lua_getlocal(co, &ar, 1))
+        lua_pushnil(co);
+    lua_xmove(co, vm->L, 1);
+}
+
 static void cancel_now(lq_task *t)
 {
     void (*on_cancel)(lq_task *) = t->on_cancel;
+    lq_vm *vm = t->vm;
 
     t->on_cancel = NULL;
-    lq_timer_stop(lq_loop_timers(t->vm->cfg.loop), &t->timer);
+    lq_timer_stop(lq_loop_timers(vm->cfg.loop), &t->timer);
     if (on_cancel) on_cancel(t);
-    lq_vm_open_reserve(t->vm);
+    lq_vm_open_reserve(vm);
+    pin_first(vm, t->co);
     unwind(t, false);
-    lq_vm_shut_reserve(t->vm);
-    finish(t, LUA_YIELD, 0);
+    lq_vm_shut_reserve(vm);
+    if (t->on_done) t->on_done(t, LUA_YIELD, 0);
+    lua_pop(vm->L, 1);
+    tell_parent(t);
+    recycle(t);
 }
 
 static void fail(lq_task *t, int status)
@@ -331,18 +385,30 @@ static void fail(lq_task *t, int status)
         lq_task_log_error(vm, t->co, "error in a task");
     t->on_done = NULL;
     unwind(t, true);
+    tell_parent(t);
     recycle(t);
     note_status(vm, status);
+}
+
+static int push_foreign_yield(lua_State *L)
+{
+    lua_pushliteral(L, "coroutine.yield outside a coroutine of one's own: "
+                       "nobody would resume it");
+    return 1;
 }
 
 /* A yield that is not ours: the task has no one to yield to. */
 static void fail_foreign_yield(lq_task *t, int results)
 {
+    lua_State *L = t->vm->L;
+    int status;
+
     lq_vm_open_reserve(t->vm);
     lua_pop(t->co, results);
-    lua_pushliteral(t->co, "coroutine.yield outside a coroutine of one's own: "
-                           "nobody would resume it");
-    fail(t, LUA_ERRRUN);
+    lua_pushcfunction(L, push_foreign_yield);
+    status = lua_pcall(L, 0, 1, 0);
+    lua_xmove(L, t->co, 1);
+    fail(t, status == LUA_OK ? LUA_ERRRUN : status);
 }
 
 /* Returns whether it waits. */
@@ -363,7 +429,7 @@ static bool resume(lq_task *t, int args)
     status = lua_resume(t->co, outer ? outer->co : vm->L, args, &results);
     vm->current = outer;
     if (LQ_LIKELY(status == LUA_OK)) {
-        finish(t, LUA_OK, results);
+        finish(t, results);
     } else if (status != LUA_YIELD) {
         fail(t, status);
     } else if (!lq_task_is_waiting(t->co)) {
@@ -415,6 +481,20 @@ void lq_task_wake(lq_task *t, int err)
     lq_list_remove(&t->link);
     lq_list_push_back(&t->vm->ready, &t->link);
     lq_loop_again(t->vm->cfg.loop);
+}
+
+void lq_task_unpark(lq_task *t)
+{
+    if (t->state == LQ_TASK_WAITING && t->wait == &parked)
+        lq_task_wake(t, 0);
+    else
+        t->has_permit = true;
+}
+
+void lq_task_adopt(lq_task *t, lq_task *parent)
+{
+    t->parent = parent;
+    lq_list_push_back(&parent->children, &t->sibling);
 }
 
 /* Out of a `<close>` of another cancelled task: it has its turn later, so that
@@ -532,6 +612,15 @@ int lq_task_wait(lua_State *L, lq_task *t, void (*on_cancel)(lq_task *),
     t->wait_err = 0;
     lua_pushlightuserdata(L, mark(&wait_mark));
     return lua_yieldk(L, 1, (lua_KContext)t, k);
+}
+
+int lq_task_park(lua_State *L, lq_task *t, lua_KFunction k)
+{
+    if (t->has_permit) {
+        t->has_permit = false;
+        return 0;
+    }
+    return lq_task_wait(L, t, NULL, (void *)(uintptr_t)&parked, k);
 }
 
 int lq_task_deadline(lq_task *t, uint64_t at_ms)

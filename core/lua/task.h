@@ -39,7 +39,10 @@ struct lq_task {
     bool is_cancelled; /* ends at its next wait */
     bool is_spent;     /* its coroutine cannot be used again */
     bool has_permit;   /* unpark came before park */
-    int ref;           /* anchors co in the registry */
+    lq_task *parent;   /* unparked should this one fail; NULL: nobody */
+    lq_list children;
+    lq_list sibling; /* among the parent's children */
+    int ref;         /* anchors co in the registry */
     int start_args;
     lq_timer timer; /* of the wait at hand */
     int wait_err;   /* how it ended: 0, LQ_ETIMEOUT ... */
@@ -80,6 +83,16 @@ void lq_task_ready(lq_task *t, int args);
 /* The end of a wait; `err` is what lq_task_wait_result gives. */
 void lq_task_wake(lq_task *t, int err);
 
+/* Lets it go on that parks, now or next time. */
+void lq_task_unpark(lq_task *t);
+
+/* `parent` is unparked when `t`, which is new, fails or is cancelled: also when
+ * there was no memory for its first step. Neither keeps the other alive. */
+void lq_task_adopt(lq_task *t, lq_task *parent);
+
+/* The outermost function on the stack of a coroutine; false: none has begun. */
+bool lq_task_outermost(lua_State *co, lua_Debug *ar) LQ_MUST_CHECK;
+
 /* Ends it: at once when it waits, at its next wait when it runs. Idempotent. */
 void lq_task_cancel(lq_task *t);
 
@@ -96,6 +109,8 @@ int lq_task_reset(lq_vm *vm, lua_State *co);
  * wake-up with the stack as it is now. timeout_ms 0: no limit. */
 int lq_task_wait(lua_State *L, lq_task *t, void (*on_cancel)(lq_task *),
                  void *wait, lua_KFunction k);
+/* Waits for unpark; returns 0 at once when that came before. */
+int lq_task_park(lua_State *L, lq_task *t, lua_KFunction k);
 /* The wait at hand ends with LQ_ETIMEOUT at that time of the loop. */
 int lq_task_deadline(lq_task *t, uint64_t at_ms) LQ_MUST_CHECK;
 

@@ -94,52 +94,49 @@ end
 local group_mt = {}
 
 function group_mt:__close()
-  self.is_over = true
   if self.left == 0 then return end
-  for _, handle in ipairs(self.handles) do handle:cancel() end
-end
-
-local function fail_group(group, err)
-  if group.is_over or group.has_failed then return end
-  group.has_failed = true
-  group.err = err
-  core.unpark(group.waiter)
-end
-
--- Closed at the end of each member, however it ends.
-local member_mt = {}
-
-function member_mt:__close()
-  local group = self.group
-
-  if not self.is_done then
-    fail_group(group, errors.new("cancelled", "a function of aq.all was cancelled"))
-    return
+  for _, handle in ipairs(self.handles) do
+    if handle then handle:cancel() end
   end
-  group.left = group.left - 1
-  if group.left == 0 then core.unpark(group.waiter) end
 end
 
 local function run_member(group, i, fn)
-  local member <close> = setmetatable({ group = group }, member_mt)
   local ok, result = pcall(fn)
 
-  member.is_done = true
   if ok then
     group.results[i] = result
-  else
-    fail_group(group, result)
+    group.left = group.left - 1
+  elseif not group.has_failed then
+    group.has_failed, group.err = true, result
+  end
+  group.has_told[i] = true
+  if group.left == 0 or not ok then core.unpark(group.waiter) end
+end
+
+--- Whether a member has ended and will not tell: it was cancelled, or had no memory for that.
+local function has_lost(group)
+  for i, handle in ipairs(group.handles) do
+    if not group.has_told[i] and not core.is_live(handle) then return true end
   end
 end
 
 --- Runs the functions side by side and waits. Returns the table of their first results.
 local function run_all(fns, count)
   local group <close> = setmetatable({
-    handles = {}, left = count, results = {}, waiter = core.current(),
+    err = false, handles = {}, has_failed = false, has_told = {}, left = count,
+    results = {}, waiter = core.current(),
   }, group_mt)
 
-  for i = 1, count do group.handles[i] = core.spawn(run_member, group, i, fns[i]) end
-  while group.left > 0 and not group.has_failed do core.park() end
+  for i = 1, count do
+    group.has_told[i], group.handles[i] = false, false
+    group.handles[i] = core.spawn_child(run_member, group, i, fns[i])
+  end
+  while group.left > 0 and not group.has_failed do
+    if has_lost(group) then
+      error(errors.new("cancelled", "a function of aq.all was cancelled"), 0)
+    end
+    core.park()
+  end
   if group.has_failed then error(group.err, 0) end
   return group.results
 end
@@ -168,29 +165,18 @@ end
 
 -- ---- shield ---------------------------------------------------------------------------------
 
--- What the task that waits and the one that works share.
+-- What the task that waits and the one that works share, closed by the one that waits.
 local waiting_mt = {}
 
 function waiting_mt:__close()
   self.is_left = true
 end
 
-local working_mt = {}
-
-function working_mt:__close()
-  local box = self.box
-
-  if not box.results then
-    box.results = { false, { value = errors.new("cancelled", "the shielded task was cancelled") } }
-  end
-  core.unpark(box.waiter)
-end
-
 local function run_shielded(box, fn, ...)
-  local working <close> = setmetatable({ box = box }, working_mt) -- luacheck: ignore 211
   local results = table.pack(xpcall(fn, traced, ...))
 
   box.results = results
+  core.unpark(box.waiter)
   if not results[1] and box.is_left then
     log.error("error in aq.shield, after its caller was cancelled: " .. results[2].trace)
   end
@@ -205,9 +191,16 @@ end
 function m.shield(fn, ...)
   check_function("what aq.shield runs", fn)
 
-  local box <close> = setmetatable({ waiter = core.current() }, waiting_mt)
-  core.spawn(run_shielded, box, fn, ...)
-  while not box.results do core.park() end
+  local box <close> = setmetatable({
+    is_left = false, results = false, waiter = core.current(),
+  }, waiting_mt)
+  local handle = core.spawn_child(run_shielded, box, fn, ...)
+  while not box.results do
+    if not core.is_live(handle) then
+      error(errors.new("cancelled", "the shielded task was cancelled"), 0)
+    end
+    core.park()
+  end
   if not box.results[1] then error(box.results[2].value, 0) end
   return table.unpack(box.results, 2, box.results.n)
 end

@@ -37,7 +37,19 @@ local function make_ready(task)
   table.insert(scheduler.ready, task)
 end
 
-local function close_task(task)
+--- One that ends before it could say so itself.
+local function tell_parent(task)
+  local parent = task.parent
+
+  if not parent or parent.state == "over" then return end
+  if parent.state == "waiting" and parent.parks then
+    make_ready(parent)
+  else
+    parent.has_permit = true
+  end
+end
+
+local function close_task(task, is_well)
   local outer = scheduler.current
 
   task.state = "closing"
@@ -45,6 +57,7 @@ local function close_task(task)
   local ok, err = coroutine.close(task.co)
   scheduler.current = outer
   task.state = "over"
+  if not is_well then tell_parent(task) end
   if not ok and not (task.err and rawequal(err, task.err.value)) then
     write("error", "error while a task was closed: " .. tostring(err))
   end
@@ -65,7 +78,7 @@ local function end_task(task, err)
   elseif err then
     write("error", debug.traceback(task.co, tostring(err.value)))
   end
-  close_task(task)
+  close_task(task, not err)
 end
 
 local function resume(task)
@@ -97,6 +110,12 @@ function core_task.spawn(fn, ...)
     args = table.pack(...), co = coroutine.create(fn), state = "ready",
   }, task_mt)
   table.insert(scheduler.ready, task)
+  return task
+end
+
+function core_task.spawn_child(fn, ...)
+  local task = core_task.spawn(fn, ...)
+  task.parent = scheduler.current
   return task
 end
 

@@ -20,6 +20,13 @@ local task = {}
 ---@return luaqueduct.Task handle
 function task.spawn(fn, ...) end
 
+--- The same, and the running task is unparked if the new one fails or is cancelled: whoever parks
+--- until another task tells it something learns that it never will.
+---@param fn async fun(...)
+---@param ... any
+---@return luaqueduct.Task handle
+function task.spawn_child(fn, ...) end
+
 --- The running task; raises when there is none.
 ---@return luaqueduct.Task
 ---@nodiscard
