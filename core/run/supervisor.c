@@ -116,7 +116,8 @@ static void block_signals(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* The workers are gone: what the main loop has closes. */
+/* The workers are gone: what the main loop has closes, as far as it has been
+ * opened. */
 static void close_all(supervisor *s)
 {
     int i;
@@ -124,10 +125,11 @@ static void close_all(supervisor *s)
     block_signals();
     stop_timers(s);
     for (i = 0; i < SIGNALS; i++)
-        uv_close((uv_handle_t *)&s->signals[i], on_signal_closed);
+        if (s->signals[i].data)
+            uv_close((uv_handle_t *)&s->signals[i], on_signal_closed);
     if (s->guard.data) uv_close((uv_handle_t *)&s->guard, on_guard_closed);
     if (s->broken.data) uv_close((uv_handle_t *)&s->broken, on_guard_closed);
-    lq_mailbox_close(&s->mailbox, on_mailbox_closed);
+    if (s->mailbox.data) lq_mailbox_close(&s->mailbox, on_mailbox_closed);
     if (s->relief) lq_relief_close(s->relief, on_relief_closed, s);
 }
 
@@ -507,6 +509,7 @@ static int open_parts(supervisor *s)
     int err = lq_spread_new(&s->spread, o->workers, (int)o->max_connections);
 
     if (err == 0) err = lq_roster_new(&s->roster, o->workers);
+    init_succession(s); /* also one of nobody comes to its end */
     if (err == 0)
         err = lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
     if (err == 0) s->open_handles++;
@@ -515,14 +518,13 @@ static int open_parts(supervisor *s)
     if (err == 0) err = watch_broken(s);
     if (err == 0) err = open_relief(s);
     if (err == 0) err = lq_watchdog_install();
-    if (err == 0) init_succession(s);
     return err;
 }
 
 static void free_parts(supervisor *s)
 {
     lq_succession_fini(&s->succession);
-    lq_mailbox_fini(&s->mailbox);
+    if (s->mailbox.data) lq_mailbox_fini(&s->mailbox);
     lq_broken_close(s->broken_fd);
     lq_roster_free(s->roster);
     lq_spread_free(s->spread);
@@ -592,12 +594,14 @@ int lq_supervisor_run(const lq_supervisor_cfg *cfg)
     int err;
 
     init(&s, cfg);
-    if (start_log(&s, &why) < 0) return give_up(&s, why.text);
+    err = start_log(&s, &why);
+    if (err < 0)
+        return give_up(&s, err == -ENOMEM ? uv_strerror(err) : why.text);
     err = lq_loop_open(&s.loop);
-    if (err == 0) err = open_parts(&s);
     if (err < 0) return give_up(&s, uv_strerror(err));
-    if (lq_succession_start(&s.succession) < 0)
-        fail(&s, "a thread could not be started");
+    err = open_parts(&s);
+    if (err == 0) err = lq_succession_start(&s.succession);
+    if (err < 0) fail(&s, uv_strerror(err));
     lq_loop_run(&s.loop);
     if (count_lost(&s) > 0) leave_lost(&s);
     free_parts(&s);

@@ -7,6 +7,7 @@
 #include "run/worker.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,6 +35,15 @@ typedef enum worker_state {
     WORKER_CLOSING,  /* everything closes */
 } worker_state;
 
+/* An order: type is one of the enum; a connection has its socket, and memory of
+ * its own. */
+typedef struct order {
+    lq_msg msg;
+    _Atomic bool is_told; /* in the mailbox; not of a connection */
+    int fd;
+    struct sockaddr_storage peer;
+} order;
+
 struct lq_worker {
     /* Constant once the thread runs. */
     lq_worker_cfg cfg;
@@ -60,23 +70,39 @@ struct lq_worker {
     bool has_started; /* App:close() is due */
     bool is_net_open;
     bool is_full; /* for good: it has been told to retire */
-};
 
-/* An order: type is one of the enum; a connection has its socket. */
-typedef struct order {
-    lq_msg msg;
-    int fd;
-    struct sockaddr_storage peer;
-} order;
+    /* What may not fail for want of memory is there from the start. */
+    order orders[LQ_WORKER_CONN];            /* by type */
+    lq_report *reports[LQ_REPORT_ENDED + 1]; /* NULL: made */
+};
 
 /* ---- reports
  * ------------------------------------------------------------------------ */
 
+/* Each type once in a worker's life: who waits for it waits in vain else. */
+static bool alloc_reports(lq_worker *w)
+{
+    size_t i;
+
+    for (i = 0; i < LQ_COUNT_OF(w->reports); i++)
+        if (!(w->reports[i] = lq_mem_zalloc(sizeof *w->reports[i])))
+            return false;
+    return true;
+}
+
+static void free_reports(lq_worker *w)
+{
+    size_t i;
+
+    for (i = 0; i < LQ_COUNT_OF(w->reports); i++) lq_mem_free(w->reports[i]);
+}
+
 static void report(lq_worker *w, int type, const char *text)
 {
-    lq_report *r = lq_mem_zalloc(sizeof *r);
+    lq_report *r = w->reports[type];
 
     if (!r) return;
+    w->reports[type] = NULL;
     r->msg.type = type;
     r->id = w->cfg.id;
     r->worker = w;
@@ -273,7 +299,7 @@ static void on_ready(lq_app *app, bool ok)
 {
     lq_worker *w = app->data;
 
-    if (!ok) report(w, LQ_REPORT_FAILED, app->error);
+    if (!ok) report(w, LQ_REPORT_FAILED, lq_app_error(app));
 }
 
 static void start_accepting(lq_worker *w)
@@ -341,7 +367,8 @@ static void on_app_closed(lq_app *app, bool ok)
     lq_worker *w = app->data;
 
     if (!ok)
-        lq_log_printf(&w->log, LQ_LOG_ERROR, "error in close: %s", app->error);
+        lq_log_printf(&w->log, LQ_LOG_ERROR, "error in close: %s",
+                      lq_app_error(app));
     if (w->state != WORKER_LEAVING) return; /* cut at the deadline */
     /* Not inside the task that has just ended: it is still to be recycled. */
     if (lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
@@ -428,6 +455,8 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     lq_worker *w = mb->data;
     order *o = LQ_CONTAINER_OF(msg, order, msg);
 
+    atomic_store(&o->is_told,
+                 false); /* before it is done: it may be repeated */
     switch (msg->type) {
     case LQ_WORKER_ACCEPT: start_accepting(w); break;
     case LQ_WORKER_RETIRE: retire(w); break;
@@ -436,7 +465,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     case LQ_WORKER_CONN: take_conn(w, o); break;
     default: break;
     }
-    lq_mem_free(o);
+    if (msg->type == LQ_WORKER_CONN) lq_mem_free(o);
 }
 
 /* ---- the thread
@@ -451,7 +480,7 @@ static void on_started(lq_app *app, bool ok)
     w->state = WORKER_PREPARED;
     w->has_started = ok;
     if (!ok) {
-        report(w, LQ_REPORT_FAILED, app->error);
+        report(w, LQ_REPORT_FAILED, lq_app_error(app));
         return;
     }
     lq_vm_settle(&w->vm);
@@ -556,13 +585,13 @@ static void run(void *arg)
 
 int lq_worker_tell(lq_worker *w, int type)
 {
-    order *o = lq_mem_zalloc(sizeof *o);
+    order *o = &w->orders[type];
     int err;
 
-    if (!o) return -ENOMEM;
+    if (atomic_exchange(&o->is_told, true)) return 0;
     o->msg.type = type;
     err = lq_mailbox_push(&w->mailbox, &o->msg);
-    if (err < 0) lq_mem_free(o);
+    if (err < 0) atomic_store(&o->is_told, false);
     return err;
 }
 
@@ -587,6 +616,7 @@ static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
     if (!w) return NULL;
     w->cfg = *cfg;
     snprintf(w->who, sizeof w->who, "w%d", cfg->id);
+    if (!alloc_reports(w)) goto fail;
     if (lq_log_init(&w->log, cfg->log, w->who, cfg->id) < 0) goto fail;
     if (lq_clients_init(&w->clients) < 0) {
         lq_log_fini(&w->log);
@@ -597,6 +627,7 @@ static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
     return w;
 
 fail:
+    free_reports(w);
     lq_mem_free(w);
     return NULL;
 }
@@ -605,6 +636,7 @@ static void free_worker(lq_worker *w)
 {
     lq_clients_fini(&w->clients);
     lq_log_fini(&w->log);
+    free_reports(w);
     lq_mem_free(w);
 }
 
@@ -661,8 +693,10 @@ static void drop_orders(lq_worker *w)
             if (lq_roster_give(w->cfg.roster, w->cfg.spread, o->fd, &o->peer) <
                 0)
                 close(o->fd);
+            lq_mem_free(o);
+        } else {
+            atomic_store(&o->is_told, false);
         }
-        lq_mem_free(o);
     }
 }
 

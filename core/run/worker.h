@@ -55,8 +55,8 @@ typedef struct lq_worker_cfg {
 /* Gives a worker whose thread runs and loads the app. Returns libuv's codes. */
 int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg) LQ_MUST_CHECK;
 
-/* Gives an order. Without memory the order is lost: -ENOMEM. After the end:
- * LQ_ECLOSED. */
+/* Gives an order, if it is not on its way already; needs no memory. After the
+ * end: LQ_ECLOSED. */
 LQ_ANY_THREAD int lq_worker_tell(lq_worker *w, int order);
 
 /* Hands over an accepted socket that lq_spread counts for w. Returns
