@@ -1,7 +1,7 @@
 # Builds luaqueduct, tests it and installs it. `make help` lists the targets.
 #
 # A build is a variant in a folder of its own: plain (build/), debug, asan,
-# tsan, clang and fuzz (build/<variant>/). Objects stand in <folder>/obj, what
+# tsan, allocfail, clang and fuzz (build/<variant>/). Objects stand in <folder>/obj, what
 # only the specs load in <folder>/spec. Sources are listed by hand, so that
 # adding a file is a visible act.
 
@@ -61,6 +61,8 @@ RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv hides from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)
+# Stands in front of base/mem.h: allocations fail as a spec has planned.
+ALLOCFAIL_SRC := $(if $(filter allocfail,$(VARIANT)),spec/support/alloc_fail.c)
 
 # luaqueduct.core for plain Lua: no thread, no socket, no loop.
 MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) core/log/escape.c $(LUA_PURE_SRC)
@@ -104,8 +106,12 @@ FLAGS_debug := -O0 -g -DLQ_DEBUG
 FLAGS_asan := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer \
     -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_tsan := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer -fsanitize=thread
+FLAGS_allocfail := $(FLAGS_asan)
 FLAGS_fuzz := -O1 -g -DLQ_DEBUG -fno-omit-frame-pointer \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+LDFLAGS_allocfail := $(foreach name,alloc zalloc realloc aligned strndup,\
+    -Wl$(comma)--wrap=lq_mem_$(name))
 
 # The first name that pkg-config knows; Lua's differs between systems.
 LUA_PC := $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua,\
@@ -148,8 +154,9 @@ all build: $(OUT)/luaqueduct $(OUT)/lib/luaqueduct/core.so
 ##   make debug         builds build/debug: -O0, assertions of every kind
 ##   make asan          builds build/asan: address and undefined sanitizers
 ##   make tsan          builds build/tsan: thread sanitizer
-.PHONY: debug asan tsan clang
-debug asan tsan clang:
+##   make allocfail     builds build/allocfail: as asan, and allocations can fail
+.PHONY: debug asan tsan allocfail clang
+debug asan tsan allocfail clang:
 	@$(MAKE) --no-print-directory VARIANT=$@ build
 
 ##   make core-so       builds what the specs load into plain Lua
@@ -159,9 +166,9 @@ spec-build: build $(OUT)/spec/core.so $(OUT)/spec/malloc_count.so $(OUT)/spec/lo
     $(OUT)/spec/breaker.so $(OUT)/spec/clock_shift.so \
     $(C_TESTS:%=$(OUT)/spec/%_test)
 
-$(OUT)/luaqueduct: $(call obj,$(CORE_SRC) $(TSAN_SRC)) $(LLHTTP_OBJ)
+$(OUT)/luaqueduct: $(call obj,$(CORE_SRC) $(TSAN_SRC) $(ALLOCFAIL_SRC)) $(LLHTTP_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
 
 $(OUT)/lib/luaqueduct/core.so: core/lua/exports.map $(call obj,$(MODULE_SRC))
 	@mkdir -p $(@D)
@@ -226,7 +233,8 @@ $(OUT)/obj/flags: force
 force:
 
 -include $(patsubst %.o,%.d,$(call obj,$(sort $(CORE_SRC) $(SPEC_LIB_SRC) \
-    spec/support/breaker.c $(LOAD_SRC) $(FUZZ_SRC) $(FUZZ_TARGETS:%=spec/fuzz/fuzz_%.c) \
+    $(LOAD_SRC) $(ALLOCFAIL_SRC) spec/support/breaker.c $(FUZZ_SRC) \
+    $(FUZZ_TARGETS:%=spec/fuzz/fuzz_%.c) \
     $(C_TESTS:%=spec/c/%_test.c))))
 
 # ---- run -------------------------------------------------------------------
@@ -252,6 +260,7 @@ test-all:
 	@$(MAKE) --no-print-directory -j$(JOBS) spec-build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=clang spec-build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug build
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=allocfail build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan spec-build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=tsan build \
 	    $(BUILD)/tsan/spec/breaker.so $(C_TESTS:%=$(BUILD)/tsan/spec/%_test)
@@ -264,7 +273,7 @@ test-all:
 
 ##   make test-fast     the plain build and its specs only
 .PHONY: test-fast
-test-fast: spec-build debug
+test-fast: spec-build debug allocfail
 	@$(MAKE) --no-print-directory spec-plain
 
 # Sanitizers of this age lose their way in a widely randomised address space.
@@ -307,7 +316,7 @@ fuzz-build:
 ##                      figures are held to the goals, so: on a quiet machine
 .PHONY: soak
 soak: test-deps
-	@$(MAKE) --no-print-directory -j$(JOBS) spec-build debug
+	@$(MAKE) --no-print-directory -j$(JOBS) spec-build debug allocfail
 	@LQ_BUILD=$(BUILD) LQ_SCALE=100 LQ_VERBOSE=1 $(BUSTED) spec
 
 ##   make lint          luacheck, clang-format, layers, no mutable statics

@@ -221,18 +221,28 @@ end
 ---  port of 127.0.0.1 unless given), cwd, timeout (of the start, 20), binary, launcher (list
 ---  of arguments in front of it), pass (list of descriptors that it gets from 3 on),
 ---  on_spawn (called before the ready line is awaited)
-function server.start(options)
+---@return table? server
+---@return table? ending when there is no ready line: { line (what came instead), status (nil: it
+---  still ran), stderr }
+function server.try(options)
   local self = spawn(options)
   if options.on_spawn then options.on_spawn(self) end
   local line, got = read_line(self.output, options.timeout or 20)
 
-  if not line or not parse_ready(self, line) then
-    self.status = proc.wait(self.pid, 1)
-    local ending = self.status and "status " .. self.status or "it still ran"
-    self:kill()
-    error(("no ready line but %q; %s; it wrote:\n%s"):format(got, ending, self.log_text), 2)
-  end
-  return self
+  if line and parse_ready(self, line) then return self end
+  local status = proc.wait(self.pid, 1)
+  self.status = status
+  self:kill()
+  return nil, { line = got, status = status, stderr = self.log_text }
+end
+
+--- The same for a start that is to succeed: it raises otherwise.
+function server.start(options)
+  local self, ending = server.try(options)
+
+  if self then return self end
+  local how = ending.status and "status " .. ending.status or "it still ran"
+  error(("no ready line but %q; %s; it wrote:\n%s"):format(ending.line, how, ending.stderr), 2)
 end
 
 --- Starts what is expected to end by itself, such as a broken app.
