@@ -346,7 +346,7 @@ bench:
 	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
 	@ulimit -S -n 20000 2>/dev/null; LQ_BUILD=$(OUT) lua5.4 spec/bench/run.lua
 
-bench-build: build $(OUT)/spec/core.so $(BENCH_PROGRAMS:%=$(OUT)/bench/%) \
+bench-build: build $(OUT)/spec/core.so $(OUT)/spec/log_test $(BENCH_PROGRAMS:%=$(OUT)/bench/%) \
     $(OUT)/bench/node_modules/.installed
 
 $(OUT)/bench/%: $(OUT)/obj/spec/bench/subjects/%.o $(LLHTTP_OBJ)

@@ -21,6 +21,13 @@ local function takes_part(scenario, name)
   return false
 end
 
+--- The figures of a server in a scenario: none yet.
+function rounds.point(server, scenario)
+  local point = { server = server, scenario = scenario }
+  for _, metric in ipairs(METRICS) do point[metric] = {} end
+  return point
+end
+
 --- Starts what is needed; a server that answers every path is started once.
 local function start(list, names, running)
   local points = {}
@@ -29,9 +36,9 @@ local function start(list, names, running)
       if takes_part(scenario, name) then
         local key = subjects[name].fixed and name .. scenario.path or name
         running[key] = running[key] or instance.start(subjects[name], scenario)
-        local point = { server = running[key], scenario = scenario, name = name }
+        local point = rounds.point(running[key], scenario)
+        point.name = name
         point.bytes = selftest.run(point.server, scenario)
-        for _, metric in ipairs(METRICS) do point[metric] = {} end
         points[#points + 1] = point
       end
     end
@@ -40,7 +47,7 @@ local function start(list, names, running)
 end
 
 --- One burst; nothing of it is kept when it only warms up.
-local function measure(point, seconds)
+function rounds.measure(point, seconds)
   local before = point.server:times()
   local got = load.run(point.server, point.scenario, seconds)
   local after = point.server:times()
@@ -51,7 +58,7 @@ local function measure(point, seconds)
   return got
 end
 
-local function keep(point, got)
+function rounds.keep(point, got)
   for _, metric in ipairs(METRICS) do table.insert(point[metric], got[metric]) end
 end
 
@@ -60,7 +67,7 @@ local function run_rounds(points)
   for round = 1, config.rounds do
     for i = 1, #points do
       local point = points[(i + round - 2) % #points + 1]
-      keep(point, measure(point, config.seconds))
+      rounds.keep(point, rounds.measure(point, config.seconds))
     end
     io.stderr:write(("round %d of %d\n"):format(round, config.rounds))
   end
@@ -77,7 +84,7 @@ function rounds.run(list, names)
     end,
   })
   local points = start(list, names, running)
-  for _, point in ipairs(points) do measure(point, 1) end
+  for _, point in ipairs(points) do rounds.measure(point, 1) end
   run_rounds(points)
 
   local result = {}

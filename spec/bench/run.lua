@@ -6,6 +6,7 @@ require "spec.support.core"
 
 local config = require "spec.bench.config"
 local files = require "spec.bench.files"
+local logging = require "spec.bench.logging"
 local memory = require "spec.bench.memory"
 local report = require "spec.bench.report"
 local rounds = require "spec.bench.rounds"
@@ -17,8 +18,11 @@ local function run()
   local selected = scenarios.select(config.only)
   local with_memory = not config.only or config.only.memory
   local sizes = with_memory and memory.run(config.subjects) or nil
+  local with_log = (not config.only or config.only.log)
+    and (not config.subjects or config.subjects.luaqueduct)
+  local log = with_log and logging.run() or nil
   local result = rounds.run(selected, subjects.names(config.subjects))
-  result.memory = sizes
+  result.memory, result.log = sizes, log
   local text = report.text(result)
 
   files.write(config.folder .. "/RESULTS.md", text)

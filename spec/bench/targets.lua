@@ -5,6 +5,7 @@
 -- said: that is a look, not a judgement.
 
 local measures = require "spec.bench.measures"
+local stats = require "spec.bench.stats"
 
 local MIN_ROUNDS, MIN_USER_SECONDS = 15, 60
 
@@ -61,6 +62,22 @@ end)
 add("memory-idle", "an idle connection, bytes resident", "≤", 640, function(result)
   local idle = result.memory and result.memory.idle.luaqueduct
   return idle and { median = idle.bytes.median, iqr = idle.bytes.iqr }
+end)
+
+--- One figure of the log's measurements against another.
+local function add_log(id, text, sense, limit, metric, upper, lower)
+  add(id, text, sense, limit, function(result)
+    local log = result.log
+    return log and measures.ratio(metric, log[upper], log[lower])
+  end)
+end
+
+add_log("log-rps", "a record a request to a file: requests/s × none", "≥", 0.95, "rps", "file",
+  "without")
+add_log("log-p99-stalled", "a record a request, unread for 2 s: p99 × to a file", "≤", 1, "p99_ms",
+  "stalled", "file")
+add("log-queue", "records/s through the log's queue, 4 threads", "≥", 1e6, function(result)
+  return result.log and stats.summary(result.log.queue)
 end)
 
 local function too_little(got)

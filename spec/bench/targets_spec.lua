@@ -100,6 +100,25 @@ describe("the targets of the benchmark #once", function()
     assert.is_nil(judge("plain-user-nginx", own, "nginx", own).caution)
   end)
 
+  it("of the log compare what it costs with what it would be without", function()
+    local log = {
+      without = point { rps = 100, p99_ms = 1 },
+      file = point { rps = 94, p99_ms = 1 },
+      stalled = point { rps = 100, p99_ms = 1.1 },
+      queue = { 2e6, 1e6, 1e6 },
+    }
+    local function verdict(id) return targets.judge(target(id), { log = log }) end
+
+    assert.is_false(verdict("log-rps").holds)
+    assert.is_false(verdict("log-p99-stalled").holds)
+    assert.is_true(verdict("log-queue").holds)
+    log.file = point { rps = 95, p99_ms = 1.1 }
+    assert.is_true(verdict("log-rps").holds)
+    assert.is_true(verdict("log-p99-stalled").holds)
+    log.queue = { 9e5 }
+    assert.is_false(verdict("log-queue").holds)
+  end)
+
   it("are not judged when nothing was measured", function()
     for _, each in ipairs(targets.list) do assert.is_nil(targets.judge(each, {})) end
   end)
