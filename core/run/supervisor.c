@@ -462,7 +462,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
 
 static _Noreturn void leave_lost(supervisor *s)
 {
-    lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are stuck: not awaited",
+    lq_log_printf(&s->log, LQ_LOG_WARN, "%d threads are lost: not awaited",
                   count_lost(s));
     leave(s);
 }

@@ -289,7 +289,7 @@ describe("a worker that is stuck in a C function", function()
     app:wait_log " is stuck (in a C function"
     wait.till(function() return app:get("/").body:match " 1$" end)
     app:stop { status = 0 }
-    assert.is_truthy(app:log():find("1 threads are stuck", 1, true))
+    assert.is_truthy(app:log():find("1 threads are lost", 1, true))
   end)
 
   it("is replaced when it is the only one", function()
