@@ -108,14 +108,16 @@ bool lq_sink_is_terminal(const lq_sink *s)
     return s->fd >= 0 && isatty(s->fd);
 }
 
-void lq_sink_reopen(lq_sink *s)
+int lq_sink_reopen(lq_sink *s)
 {
     int fd;
 
     s->wants_reopen = false;
-    if (!s->cfg.path) return;
+    if (!s->cfg.path) return 0;
     fd = open_path(s->cfg.path);
-    if (fd >= 0) take_fd(s, fd);
+    if (fd < 0) return fd;
+    take_fd(s, fd);
+    return 0;
 }
 
 void lq_sink_ask_reopen(lq_sink *s)
@@ -335,7 +337,7 @@ size_t lq_sink_write(lq_sink *s, const char *lines, size_t len)
         at += done;
         if (done == n) continue;
         if (!s->wants_reopen) break;
-        lq_sink_reopen(s);
+        (void)!lq_sink_reopen(s); /* if not, the old one is tried again */
     }
     return at;
 }

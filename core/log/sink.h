@@ -56,8 +56,9 @@ size_t lq_sink_write(lq_sink *s, const char *lines, size_t len);
 /* Makes the file again if it is not at its path any more. */
 void lq_sink_check(lq_sink *s);
 
-/* Opens the path anew; the descriptor that is there is kept when that fails. */
-void lq_sink_reopen(lq_sink *s);
+/* Opens the path anew. Returns -errno; the descriptor that is there is kept
+ * then. */
+int lq_sink_reopen(lq_sink *s) LQ_MUST_CHECK;
 /* The same out of goes_on: at the next line. */
 void lq_sink_ask_reopen(lq_sink *s);
 

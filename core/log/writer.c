@@ -58,22 +58,34 @@ static void say(const char *text, size_t len)
     if (write(STDERR_FILENO, text, len) < 0) return;
 }
 
+static void say_file(const lq_writer *w, const char *what, int err,
+                     const char *then)
+{
+    char text[512], why[128];
+    int len = snprintf(text, sizeof text,
+                       "luaqueduct: the log file %.200s is not %s: %s; %s\n",
+                       w->sink.cfg.path, what,
+                       lq_strerror(err, why, sizeof why), then);
+
+    say(text, (size_t)len);
+}
+
+/* On demand. */
+static void reopen(lq_writer *w)
+{
+    int err = lq_sink_reopen(&w->sink);
+
+    if (err < 0) say_file(w, "opened anew", err, "the old one is written to");
+}
+
 /* The sink has failed: said once, until it works again. What is late is counted
  * in the end. */
 static void complain(lq_writer *w)
 {
-    char text[512], why[128];
-    int len;
-
     if (w->is_failing || !w->sink.cfg.path) return;
     if (w->sink.error == LQ_ETIMEOUT) return;
     w->is_failing = true;
-    len =
-        snprintf(text, sizeof text,
-                 "luaqueduct: the log file %.200s is not written: %s; "
-                 "records are dropped\n",
-                 w->sink.cfg.path, lq_strerror(w->sink.error, why, sizeof why));
-    say(text, (size_t)len);
+    say_file(w, "written", w->sink.error, "records are dropped");
 }
 
 /* Returns how many bytes the sink took. A disk may be slow without being asked
@@ -207,7 +219,7 @@ static void run(void *arg)
 
     while (!is_last) {
         lq_log_queue_take(w->queue, &batch, is_paced, LOOK_MS);
-        if (batch.reopens) lq_sink_reopen(&w->sink);
+        if (batch.reopens) reopen(w);
         write_batch(w, &batch);
         is_paced = is_busy(w, &batch);
         is_last = batch.is_last;

@@ -214,7 +214,7 @@ static int m_check(lua_State *L)
 /* sink:reopen() */
 static int m_reopen(lua_State *L)
 {
-    lq_sink_reopen(&check_box(L)->sink);
+    (void)!lq_sink_reopen(&check_box(L)->sink);
     return 0;
 }
 

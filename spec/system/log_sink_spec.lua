@@ -146,6 +146,20 @@ describe("the log file", function()
     app:stop { status = 0 }
   end)
 
+  it("that cannot be opened anew is said, and the old one written to", function()
+    local old = path .. ".old"
+    start(1)
+    assert(os.rename(path, old))
+    command.run { "mkdir", path }
+
+    app:signal "USR1"
+    app:wait_log("the log file " .. path .. " is not opened anew: Is a directory")
+    log_numbers(1, 100)
+    app:stop { status = 0 }
+
+    assert.are.equal(100, read_log(empty_log(), command.read_file(old)).count)
+  end)
+
   it("loses nothing when it is renamed and opened anew under load", function()
     local count, names = scale(20000, 200000), {}
     start(4)
