@@ -63,6 +63,21 @@ function App:entry_point()
     req:on_error(function() return aq.server_error "sorry" end)
     error { "a table" }
   end)
+  router:route("/late"):limits { request_timeout = 0.005 }:link(function(req)
+    local kept <close> = setmetatable({}, { __close = function()
+      aq.log.info("late", { path = req.path })
+      error "in a close"
+    end })
+    coroutine.wrap(function() aq.sleep(10) end)()
+  end)
+  router:get("/shield", function()
+    local one, two = aq.shield(function() aq.sleep(0.001) return 1, 2 end)
+    return one .. " " .. two
+  end)
+  router:get("/lazy", function() return require "lazy" end)
+  router:route("/large"):limits { body = "200K" }:link(function(req)
+    return #req:body() .. ("x"):rep(100000)
+  end)
   router:get("/log", function(req)
     aq.log.warn("seen", { id = req.id, list = { 1, 2 }, address = req.remote_address })
     return "logged"
@@ -76,6 +91,13 @@ end
 
 return App
 ]]
+
+--- The other files of the app.
+m.files = { ["lazy.lua"] = [[
+local aq = require "luaqueduct"
+aq.sleep(0.002)
+return "lazy"
+]] }
 
 -- What a client makes of an answer: its status and body, or why there is none.
 local function told(res, err)
@@ -92,17 +114,41 @@ local function post(path, body)
 end
 
 --- The answers to several requests that were sent at once.
-local function pipeline(conn)
+local function ask(conn, requests)
   local texts = {}
 
-  assert(conn:send(client.format("GET", "/wait") .. client.format("POST", "/json", { body = "[]" })
-    .. client.format("GET", "/nowhere")))
-  for i = 1, 3 do
+  assert(conn:send(table.concat(requests)))
+  for i = 1, #requests do
     local text, err = told(conn:read_response())
     if not text then return nil, err end
     texts[i] = text:gsub("\n", "")
   end
   return table.concat(texts, ", ")
+end
+
+local function pipeline(conn)
+  return ask(conn, { client.format("GET", "/wait"), client.format("POST", "/json", { body = "[]" }),
+    client.format("GET", "/nowhere") })
+end
+
+--- Two requests that run side by side want a module that takes its time.
+local function lazy(conn)
+  return ask(conn, { client.format("GET", "/lazy"), client.format("GET", "/lazy") })
+end
+
+--- One connection, one request after the other.
+local function kept(conn)
+  local first, err = told(conn:get "/")
+  if not first then return nil, err end
+  return told(conn:options "/json")
+end
+
+--- The client leaves while its handler waits; told is what another one hears then.
+local function leave(conn, app)
+  assert(conn:send(client.format("GET", "/late")))
+  conn:reset()
+  local other <close> = app:connect()
+  return told(other:get "/")
 end
 
 --- A body that comes in pieces, behind a wait for "100 Continue".
@@ -140,6 +186,16 @@ m.exchanges = {
   { name = "a handler that waits", told = "200 waited", talk = get "/wait" },
   { name = "tasks that are awaited", told = "200 1 2", talk = get "/all" },
   { name = "tasks that fail alone", told = "200 spawned", talk = get "/spawn" },
+  { name = "a handler that is cut off", told = "503 503 Service Unavailable\n",
+    talk = get "/late" },
+  { name = "a client that leaves", told = "200 ok", talk = leave },
+  { name = "a task that is shielded", told = "200 1 2", talk = get "/shield" },
+  { name = "a module for two", told = "200 lazy, 200 lazy", talk = lazy },
+  { name = "a large body", told = "200 150000" .. ("x"):rep(100000),
+    talk = post("/large", ("y"):rep(150000)) },
+  { name = "a body too large", told = "413 413 Content Too Large\n",
+    talk = post("/large", ("y"):rep(300000)) },
+  { name = "a connection that is kept", told = "204 ", talk = kept },
   { name = "a stream", told = "200 one two", talk = get "/stream" },
   { name = "an error", told = "500 sorry", talk = get "/error" },
   { name = "a record", told = "200 logged", talk = get "/log" },
