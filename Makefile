@@ -43,6 +43,7 @@ LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
 LOG_PURE_SRC := $(addprefix core/log/, level.c record.c escape.c render.c \
     queue.c log.c sink.c)
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
+HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c hub.c)
 NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
     access.c transport.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
@@ -50,7 +51,7 @@ LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
-    headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c libs.c)
+    headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c lib_hub.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
@@ -66,7 +67,7 @@ ALLOCFAIL_SRC := $(if $(filter allocfail,$(VARIANT)),spec/support/alloc_fail.c)
 
 # luaqueduct.core for plain Lua: no thread, no socket, no loop.
 MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) core/log/escape.c $(LUA_PURE_SRC)
-CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(NET_SRC) \
+CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(HUB_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
 SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \
     lib_log.c lib_proc.c)

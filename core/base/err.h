@@ -23,7 +23,8 @@
     X(LQ_EOVERLOADED, -4005, "overloaded", "too much is waiting")              \
     X(LQ_ETOOLARGE, -4006, "too_large", "larger than the limit")               \
     X(LQ_EINVALID, -4007, "invalid", "invalid input")                          \
-    X(LQ_ECANCELLED, -4008, "cancelled", "cancelled")
+    X(LQ_ECANCELLED, -4008, "cancelled", "cancelled")                          \
+    X(LQ_ENORECEIVER, -4009, "no_receiver", "nobody receives it")
 
 enum {
 #define X(name, value, code, text) name = value,

@@ -18,6 +18,7 @@ int luaopen_luaqueduct_core_coroutine(lua_State *L);
 int luaopen_luaqueduct_core_dispatch(lua_State *L);
 int luaopen_luaqueduct_core_errors(lua_State *L);
 int luaopen_luaqueduct_core_fields(lua_State *L);
+int luaopen_luaqueduct_core_hub(lua_State *L);
 int luaopen_luaqueduct_core_instance(lua_State *L);
 int luaopen_luaqueduct_core_json(lua_State *L);
 int luaopen_luaqueduct_core_log(lua_State *L);

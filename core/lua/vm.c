@@ -226,5 +226,6 @@ void lq_vm_close(lq_vm *vm)
     lq_alloc_fini(&vm->alloc);
     lq_buf_fini(&vm->scratch);
     lq_buf_fini(&vm->fields);
+    lq_buf_fini(&vm->packed);
     vm->L = NULL;
 }

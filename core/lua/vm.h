@@ -74,6 +74,11 @@ struct lq_vm {
     size_t (*request_id)(const lq_vm *vm, char *out);
     lq_buf scratch; /* JSON on its way into a response */
     lq_buf fields;  /* of a record, on their way into the queue */
+
+    /* Whoever opened the vm: NULL, there is no hub. */
+    struct lq_hub_member *hub;
+    struct lq_subscriptions *subscriptions;
+    lq_buf packed; /* a value on its way into the hub */
 };
 
 /* The state with its libraries, `script` not yet loaded. -ENOMEM: vm->L is

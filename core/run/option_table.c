@@ -92,6 +92,9 @@ static const lq_option_row rows[] = {
     {LQ_KIND_SIZE, SERVE, 0, "memory-limit", "SIZE",
      offsetof(lq_options, memory_limit), "0", "1048576G",
      "Lua heap of one worker; 0: none"},
+    {LQ_KIND_HUB_QUEUE, SERVE, 0, "hub-queue", "N,SIZE",
+     offsetof(lq_options, hub_queue), "65536,16M", "16777216",
+     "messages, and bytes of them, that may wait for a worker"},
     {LQ_KIND_COUNT, SERVE, 0, "max-connections", "N",
      offsetof(lq_options, max_connections), "0", "1000000000",
      "of each worker; 0: as many as the limit of file\n"
@@ -182,6 +185,9 @@ void lq_option_put_expected(const lq_option_row *row, char *out, size_t cap)
     case LQ_KIND_FILE: text = "the path of a file"; break;
     case LQ_KIND_ROTATION:
         text = "a size such as 64M, or 64M,10 to keep 1 to 999 files, up to";
+        break;
+    case LQ_KIND_HUB_QUEUE:
+        text = "messages and bytes such as 65536,16M, messages from 1 to";
         break;
     case LQ_KIND_LISTEN: text = "http://HOST:PORT or unix:/PATH"; break;
     case LQ_KIND_ADDRESS: text = "an IP address or the name of a host"; break;

@@ -35,6 +35,7 @@ typedef enum lq_option_kind {
     LQ_KIND_FORMAT,
     LQ_KIND_FILE,
     LQ_KIND_ROTATION,
+    LQ_KIND_HUB_QUEUE,
     LQ_KIND_HELP,
 } lq_option_kind;
 

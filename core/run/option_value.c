@@ -8,7 +8,7 @@
 
 #define DIGITS "0123456789"
 
-enum { KEEP_FILES = 5, KEEP_MOST = 999 };
+enum { KEEP_FILES = 5, KEEP_MOST = 999, HUB_MOST = 1024 * 1024 * 1024 };
 
 bool lq_option_read_count(lq_str text, uint64_t most, uint64_t *out)
 {
@@ -99,6 +99,22 @@ bool lq_option_read_format(const char *text, int *out)
 
     if (format >= 0) *out = format;
     return format >= 0;
+}
+
+bool lq_option_read_hub_queue(const char *text, uint64_t most,
+                              lq_hub_limit *out)
+{
+    const char *comma = strchr(text, ',');
+    lq_hub_limit limit;
+
+    if (!comma) return false;
+    if (!lq_option_read_count((lq_str){text, (size_t)(comma - text)}, most,
+                              &limit.messages) ||
+        !lq_option_read_size(comma + 1, HUB_MOST, &limit.bytes) ||
+        limit.messages == 0 || limit.bytes == 0)
+        return false;
+    *out = limit;
+    return true;
 }
 
 bool lq_option_read_rotation(const char *text, uint64_t most, lq_rotation *out)

@@ -29,6 +29,10 @@ bool lq_option_read_workers(const char *text, uint64_t most, int *out);
 bool lq_option_read_level(const char *text, int *out);
 bool lq_option_read_format(const char *text, int *out);
 
+/* N,SIZE: 1 to `most` messages, and 1 byte to 1 GiB. */
+bool lq_option_read_hub_queue(const char *text, uint64_t most,
+                              lq_hub_limit *out);
+
 /* SIZE[,KEEP]. */
 bool lq_option_read_rotation(const char *text, uint64_t most, lq_rotation *out);
 

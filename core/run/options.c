@@ -118,6 +118,7 @@ static bool set_value(parse *p, const lq_option_row *row, const char *text)
     case LQ_KIND_FORMAT: return lq_option_read_format(text, at);
     case LQ_KIND_FILE: *(const char **)at = text; return *text;
     case LQ_KIND_ROTATION: return lq_option_read_rotation(text, most, at);
+    case LQ_KIND_HUB_QUEUE: return lq_option_read_hub_queue(text, most, at);
     default: return false;
     }
 }

@@ -36,6 +36,12 @@ typedef struct lq_rotation {
     uint64_t keep;
 } lq_rotation;
 
+/* --hub-queue N,SIZE: what a worker may have waiting. */
+typedef struct lq_hub_limit {
+    uint64_t messages;
+    uint64_t bytes;
+} lq_hub_limit;
+
 /* Embedded by value; points into itself (listen), so it is not copied. */
 typedef struct lq_options {
     lq_command command;
@@ -71,6 +77,7 @@ typedef struct lq_options {
     int log_format;       /* lq_log_format */
     const char *log_file; /* NULL: standard error */
     lq_rotation log_rotation;
+    lq_hub_limit hub_queue;
     bool access_log;
 } lq_options;
 

@@ -53,6 +53,7 @@ typedef struct supervisor {
     lq_timer pulse;       /* relief looks round */
     uint64_t alive_at_ms; /* when the guard is to hear of us next */
     lq_spread *spread;
+    lq_hub *hub;
     lq_roster *roster;
     lq_relief *relief;
     lq_succession succession;
@@ -477,6 +478,7 @@ static void init_succession(supervisor *s)
                 .paths = s->cfg->paths,
                 .sockets = s->cfg->sockets,
                 .spread = s->spread,
+                .hub = s->hub,
                 .roster = s->roster,
                 .to_main = &s->mailbox,
                 .log = &s->log,
@@ -509,6 +511,10 @@ static int open_parts(supervisor *s)
     int err = lq_spread_new(&s->spread, o->workers, (int)o->max_connections);
 
     if (err == 0) err = lq_roster_new(&s->roster, o->workers);
+    if (err == 0) {
+        s->hub = lq_hub_new(o->hub_queue.messages, o->hub_queue.bytes);
+        err = s->hub ? 0 : -ENOMEM;
+    }
     init_succession(s); /* also one of nobody comes to its end */
     if (err == 0)
         err = lq_mailbox_open(&s->mailbox, lq_loop_uv(&s->loop), on_message, s);
@@ -528,6 +534,7 @@ static void free_parts(supervisor *s)
     lq_broken_close(s->broken_fd);
     lq_roster_free(s->roster);
     lq_spread_free(s->spread);
+    lq_hub_free(s->hub);
     if (lq_loop_close(&s->loop) < 0) {
         lq_log_printf(&s->log, LQ_LOG_ERROR, "something was left open");
 #ifdef LQ_DEBUG

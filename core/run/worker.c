@@ -17,6 +17,7 @@
 #include "lua/app.h"
 #include "lua/dispatch.h"
 #include "lua/stream.h"
+#include "lua/subscription.h"
 #include "lua/task.h"
 #include "lua/trace.h"
 #include "net/conn.h"
@@ -52,6 +53,7 @@ struct lq_worker {
     lq_thread thread;
 
     /* Any thread. */
+    _Atomic(lq_hub_member *) member; /* vm.hub, once it is there */
     lq_mailbox mailbox;
     lq_clients clients;
     lq_watch watch;
@@ -302,6 +304,24 @@ static void on_ready(lq_app *app, bool ok)
     if (!ok) report(w, LQ_REPORT_FAILED, lq_app_error(app));
 }
 
+static int join_hub(lq_worker *w)
+{
+    lq_hub_member_cfg cfg = {
+        .loop = &w->loop,
+        .id = w->cfg.id,
+        .name = "",
+        .on_message = lq_subscriptions_deliver,
+        .on_messages = lq_subscriptions_run,
+    };
+    int err;
+
+    w->vm.subscriptions = cfg.data = lq_subscriptions_new(&w->vm);
+    if (!cfg.data) return -ENOMEM;
+    err = lq_hub_join(&w->vm.hub, w->cfg.hub, &cfg);
+    if (err == 0) atomic_store(&w->member, w->vm.hub);
+    return err;
+}
+
 static void start_accepting(lq_worker *w)
 {
     size_t i;
@@ -311,6 +331,7 @@ static void start_accepting(lq_worker *w)
     w->net.router = w->app.router;
     lq_spread_join(w->cfg.spread, index_of(w), w->cfg.pulse);
     for (i = 0; i < w->listener_count; i++) lq_listener_start(&w->listeners[i]);
+    lq_hub_open(w->vm.hub);
     report(w, LQ_REPORT_ACCEPTING, NULL);
     lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
 }
@@ -339,6 +360,11 @@ static void on_mailbox_closed(lq_mailbox *mb)
     closed_one(mb->data);
 }
 
+static void on_hub_closed(void *data)
+{
+    closed_one(data);
+}
+
 /* Takes no connections any more. From now on another one may have the place. */
 static void part(lq_worker *w)
 {
@@ -355,11 +381,12 @@ static void close_all(lq_worker *w)
     w->state = WORKER_CLOSING;
     lq_timer_stop(lq_loop_timers(&w->loop), &w->deadline);
     if (w->vm.L) lq_tasks_cancel(&w->vm);
-    w->closing = w->listener_count + w->is_net_open + 1;
+    w->closing = w->listener_count + w->is_net_open + (w->vm.hub != NULL) + 1;
     for (i = 0; i < w->listener_count; i++)
         lq_listener_close(&w->listeners[i], on_listener_closed);
     lq_mailbox_close(&w->mailbox, on_mailbox_closed);
     if (w->is_net_open) lq_net_close(&w->net, on_net_closed);
+    if (w->vm.hub) lq_hub_close(w->vm.hub, on_hub_closed, w);
 }
 
 static void on_app_closed(lq_app *app, bool ok)
@@ -535,6 +562,7 @@ static int open_all(lq_worker *w)
 
     if (err < 0) return err;
     w->vm.running.limit_s = w->cfg.options->busy_timeout;
+    if ((err = join_hub(w)) < 0) return err;
     if ((err = lq_dispatch_init(&w->dispatch, &w->vm)) < 0) return err;
     if ((err = lq_app_init(&w->app, &w->vm)) < 0) return err;
     w->app.data = w;
@@ -552,6 +580,8 @@ static void close_state(lq_worker *w)
     lq_app_fini(&w->app);
     lq_vm_close(&w->vm);
     lq_dispatch_fini(w->dispatch);
+    lq_subscriptions_free(w->vm.subscriptions);
+    if (w->vm.hub) lq_hub_leave(w->vm.hub);
 }
 
 static void run(void *arg)
@@ -703,7 +733,9 @@ static void drop_orders(lq_worker *w)
 void lq_worker_give_up(lq_worker *w)
 {
     int count = lq_clients_abandon(&w->clients);
+    lq_hub_member *member = atomic_load(&w->member);
 
+    if (member) lq_hub_part(member);
     lq_spread_part(w->cfg.spread, index_of(w), w->cfg.pulse);
     while (count-- > 0) lq_spread_leave(w->cfg.spread, index_of(w));
     drop_orders(w);

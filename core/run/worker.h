@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "base/str.h"
+#include "hub/hub.h"
 #include "log/log.h"
 #include "lua/code.h"
 #include "run/options.h"
@@ -45,6 +46,7 @@ typedef struct lq_worker_cfg {
     lq_spread *spread;
     lq_str context; /* packed by initialize */
     lq_code *code;
+    lq_hub *hub;
     struct lq_generation *owner; /* what the reports name */
     lq_mailbox *to_main;         /* ... and where they go */
     lq_roster *roster;           /* the way to the others */

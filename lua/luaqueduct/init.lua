@@ -8,6 +8,7 @@ require("luaqueduct.plain").install()
 
 local channel = require "luaqueduct.channel"
 local core_task = require "luaqueduct.core.task"
+local hub = require "luaqueduct.core.hub"
 local instance = require "luaqueduct.core.instance"
 local json = require "luaqueduct.core.json"
 local log = require "luaqueduct.log"
@@ -54,6 +55,9 @@ local aq = {
   array = json.array,
   null = json.null,
   json = { encode = json.encode, decode = json.decode },
+
+  -- Messages.
+  hub = hub,
 
   -- Logging.
   log = log.log,

@@ -58,6 +58,12 @@ end
 
 local modules = {
   ["luaqueduct.core.dispatch"] = { response_mt = function() end },
+  ["luaqueduct.core.hub"] = {
+    publish = missing "aq.hub.publish",
+    send = missing "aq.hub.send",
+    stats = missing "aq.hub.stats",
+    subscribe = missing "aq.hub.subscribe",
+  },
   ["luaqueduct.core.instance"] = setmetatable({}, instance_mt),
   ["luaqueduct.core.log"] = log_of(write_line, is_enabled),
   ["luaqueduct.core.task"] = {

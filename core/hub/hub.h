@@ -1,0 +1,91 @@
+/* hub.h - messages between the threads of the runtime: topics and members.
+ *
+ * A member is one thread's end: a worker or a service. It subscribes to topics
+ * and sends; what it sends in one turn of its loop travels as one batch, to the
+ * inbox of each member that is meant, at the end of the turn.
+ *
+ * Until it is opened a member keeps what it sends and what it gets: others may
+ * not be ready for it, nor it for them.
+ *
+ * Owns:    the hub: topics, the list of members. A member: its inbox, what it
+ *          has not sent yet, a cache of the routes it uses.
+ * Thread:  the hub - any; part - any. Everything else of a member - its loop.
+ * Life:    hub: new -> join* -> free, when all members are gone.
+ *          member: join -> (subscribe | publish | send)* -> open -> ... ->
+ *          close -> on_closed -> leave. part: at any point, by another thread
+ *          when this one does not come back.
+ * Knows:   inbox, batch, loop.
+ */
+#ifndef LQ_HUB_H
+#define LQ_HUB_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "hub/batch.h"
+#include "loop/loop.h"
+
+typedef struct lq_hub lq_hub;
+typedef struct lq_hub_member lq_hub_member;
+
+enum { LQ_HUB_TOPIC_MAX = 255 /* bytes of a name */ };
+
+/* What a member may have waiting, at most. NULL: no memory. */
+lq_hub *lq_hub_new(size_t max_messages, size_t max_bytes) LQ_MUST_CHECK;
+void lq_hub_free(lq_hub *hub);
+
+typedef struct lq_hub_member_cfg {
+    lq_loop *loop;
+    int id;           /* of the worker; 0: a service */
+    const char *name; /* of the service; "": a worker */
+    /* Out of the loop: a message on some topic, lent. Returns whether it is
+     * still subscribed to. */
+    bool (*on_message)(void *data, const lq_sender *from, const lq_note *note);
+    /* Behind a number of them. */
+    void (*on_messages)(void *data);
+    void *data;
+} lq_hub_member_cfg;
+
+/* Copies cfg. -ENOMEM, or libuv's codes. */
+int lq_hub_join(lq_hub_member **out, lq_hub *hub,
+                const lq_hub_member_cfg *cfg) LQ_MUST_CHECK;
+
+/* What has been kept goes out and comes in. From now on its id, or name, means
+ * this member. */
+void lq_hub_open(lq_hub_member *m);
+
+/* Gives the number of the topic, never 0. Each call needs an unsubscribe. */
+int lq_hub_subscribe(lq_hub_member *m, lq_str topic,
+                     uint32_t *number) LQ_MUST_CHECK;
+void lq_hub_unsubscribe(lq_hub_member *m, lq_str topic);
+
+/* To all others that subscribe, and to itself if asked for. Copies the bytes.
+ * Gives how many it was queued for, or -ENOMEM. */
+int lq_hub_publish(lq_hub_member *m, lq_str topic, lq_str bytes,
+                   bool with_sender) LQ_MUST_CHECK;
+
+/* To one worker (id) or service (name; id 0), itself included. LQ_ENORECEIVER:
+ * there is none, or it does not subscribe; LQ_EOVERLOADED; -ENOMEM. */
+int lq_hub_send(lq_hub_member *m, int id, lq_str name, lq_str topic,
+                lq_str bytes) LQ_MUST_CHECK;
+
+/* How much of what it got is still unused: it counts as waiting. */
+void lq_hub_hold(lq_hub_member *m, size_t messages, size_t bytes);
+
+typedef struct lq_hub_stats {
+    uint64_t sent;     /* publish and send */
+    uint64_t received; /* told by on_message */
+    uint64_t dropped;  /* as its inbox was full */
+    size_t queued;
+} lq_hub_stats;
+
+void lq_hub_member_stats(lq_hub_member *m, lq_hub_stats *out);
+
+/* Nobody reaches it any more. */
+LQ_ANY_THREAD void lq_hub_part(lq_hub_member *m);
+
+/* Parts, sends what is left, closes; on_closed comes out of the loop. */
+void lq_hub_close(lq_hub_member *m, void (*on_closed)(void *data), void *data);
+/* After on_closed. */
+void lq_hub_leave(lq_hub_member *m);
+
+#endif

@@ -1,0 +1,152 @@
+/* inbox.c - see inbox.h. */
+#include "hub/inbox.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+
+static void on_wake(uv_async_t *handle)
+{
+    lq_inbox *in = handle->data;
+
+    in->on_filled(in);
+}
+
+int lq_inbox_open(lq_inbox *in, uv_loop_t *loop,
+                  void (*on_filled)(lq_inbox *in), void *data)
+{
+    int err = uv_mutex_init(&in->lock);
+
+    if (err < 0) return err;
+    in->on_filled = on_filled;
+    in->data = data;
+    err = uv_async_init(loop, &in->wake, on_wake);
+    if (err < 0) {
+        uv_mutex_destroy(&in->lock);
+        return err;
+    }
+    in->wake.data = in;
+    return 0;
+}
+
+static int reserve(lq_inbox *in)
+{
+    size_t cap = in->cap ? 2 * in->cap : 16;
+    lq_inbox_entry *entries;
+
+    if (in->count < in->cap) return 0;
+    entries = lq_mem_realloc(in->entries, cap * sizeof *entries);
+    if (!entries) return -ENOMEM;
+    in->entries = entries;
+    in->cap = cap;
+    return 0;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the bytes do not fit, as many as would if all were as long. */
+static size_t room_for(const lq_inbox *in, size_t messages, size_t bytes)
+{
+    size_t used = in->messages + in->held,
+           used_bytes = in->bytes + in->held_bytes;
+    size_t left = in->max_messages - min_size(used, in->max_messages);
+    size_t left_bytes = in->max_bytes - min_size(used_bytes, in->max_bytes);
+
+    if (bytes > left_bytes) messages = messages * left_bytes / bytes;
+    return min_size(messages, left);
+}
+
+/* Under the lock. */
+static size_t push(lq_inbox *in, lq_batch *batch, size_t messages, size_t bytes)
+{
+    size_t take = in->is_closed ? 0 : room_for(in, messages, bytes);
+
+    if (take > 0 && reserve(in) < 0) take = 0;
+    in->dropped += messages - take;
+    if (take == 0) return 0;
+    in->entries[in->count++] = (lq_inbox_entry){lq_batch_ref(batch), take};
+    in->messages += take;
+    in->bytes += bytes * take / messages;
+    if (in->count == 1) uv_async_send(&in->wake);
+    return take;
+}
+
+LQ_ANY_THREAD size_t lq_inbox_push(lq_inbox *in, lq_batch *batch,
+                                   size_t messages, size_t bytes)
+{
+    size_t taken;
+
+    uv_mutex_lock(&in->lock);
+    taken = push(in, batch, messages, bytes);
+    uv_mutex_unlock(&in->lock);
+    return taken;
+}
+
+LQ_ANY_THREAD bool lq_inbox_has_room(lq_inbox *in, size_t bytes)
+{
+    bool has;
+
+    uv_mutex_lock(&in->lock);
+    has = !in->is_closed && room_for(in, 1, bytes) == 1;
+    uv_mutex_unlock(&in->lock);
+    return has;
+}
+
+lq_inbox_entry *lq_inbox_take(lq_inbox *in, size_t *count)
+{
+    lq_inbox_entry *entries;
+
+    uv_mutex_lock(&in->lock);
+    entries = in->entries;
+    *count = in->count;
+    in->entries = NULL;
+    in->count = in->cap = 0;
+    in->messages = in->bytes = 0;
+    uv_mutex_unlock(&in->lock);
+    return entries;
+}
+
+void lq_inbox_hold(lq_inbox *in, size_t messages, size_t bytes)
+{
+    uv_mutex_lock(&in->lock);
+    in->held = messages;
+    in->held_bytes = bytes;
+    uv_mutex_unlock(&in->lock);
+}
+
+LQ_ANY_THREAD void lq_inbox_stats(lq_inbox *in, size_t *queued,
+                                  uint64_t *dropped)
+{
+    uv_mutex_lock(&in->lock);
+    *queued = in->messages + in->held;
+    *dropped = in->dropped;
+    uv_mutex_unlock(&in->lock);
+}
+
+static void on_wake_closed(uv_handle_t *handle)
+{
+    lq_inbox *in = handle->data;
+
+    if (in->on_closed) in->on_closed(in);
+}
+
+void lq_inbox_close(lq_inbox *in, void (*on_closed)(lq_inbox *in))
+{
+    uv_mutex_lock(&in->lock);
+    in->is_closed = true;
+    uv_mutex_unlock(&in->lock);
+    in->on_closed = on_closed;
+    uv_close((uv_handle_t *)&in->wake, on_wake_closed);
+}
+
+void lq_inbox_fini(lq_inbox *in)
+{
+    size_t i;
+
+    for (i = 0; i < in->count; i++) lq_batch_unref(in->entries[i].batch);
+    lq_mem_free(in->entries);
+    uv_mutex_destroy(&in->lock);
+}

@@ -1,0 +1,147 @@
+/* lib_hub.c - luaqueduct.core.hub: messages to other workers and services.
+ *
+ * Owns:    nothing.
+ * Thread:  that of the state.
+ * Knows:   subscription, pack, hub.
+ */
+#include <errno.h>
+#include <lauxlib.h>
+#include <limits.h>
+
+#include "lua/error.h"
+#include "lua/libs.h"
+#include "lua/pack.h"
+#include "lua/subscription.h"
+
+enum { KEEP_PACKED = 64 * 1024 }; /* bytes of memory between two messages */
+
+static lq_vm *check_vm(lua_State *L)
+{
+    lq_vm *vm = lq_vm_of(L);
+
+    if (!vm->hub)
+        luaL_error(L, "aq.hub works in workers and services; initialize runs "
+                      "before there are any");
+    return vm;
+}
+
+static lq_str check_topic(lua_State *L, int i)
+{
+    lq_str topic;
+
+    luaL_checktype(L, i, LUA_TSTRING);
+    topic.ptr = lua_tolstring(L, i, &topic.len);
+    luaL_argcheck(L, topic.len > 0, i, "a topic must not be empty");
+    luaL_argcheck(L, topic.len <= LQ_HUB_TOPIC_MAX, i,
+                  "a topic has at most 255 bytes");
+    return topic;
+}
+
+/* The value at i, lent until the next one. */
+static lq_str pack(lua_State *L, lq_vm *vm, int i)
+{
+    lq_buf_clear(&vm->packed);
+    if (vm->packed.cap > KEEP_PACKED) lq_buf_fini(&vm->packed);
+    luaL_checkany(L, i);
+    lq_pack(L, i, &vm->packed);
+    return (lq_str){lq_buf_ptr(&vm->packed), lq_buf_len(&vm->packed)};
+}
+
+/* hub.subscribe(topic, fn) -> subscription */
+static int hub_subscribe(lua_State *L)
+{
+    lq_str topic = check_topic(L, 1);
+
+    check_vm(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lq_subscriptions_push_new(L, topic, 2);
+    return 1;
+}
+
+/* { include_self = true } */
+static bool read_options(lua_State *L, int i)
+{
+    bool include_self = false;
+
+    if (lua_isnoneornil(L, i)) return false;
+    luaL_checktype(L, i, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING ||
+            strcmp(lua_tostring(L, -2), "include_self") != 0)
+            luaL_error(L, "unknown option %s; there is include_self",
+                       luaL_tolstring(L, -2, NULL));
+        include_self = lua_toboolean(L, -1);
+    }
+    return include_self;
+}
+
+/* hub.publish(topic, value, options) -> integer */
+static int hub_publish(lua_State *L)
+{
+    lq_str topic = check_topic(L, 1);
+    lq_vm *vm = check_vm(L);
+    bool include_self = read_options(L, 3);
+    int count = lq_hub_publish(vm->hub, topic, pack(L, vm, 2), include_self);
+
+    if (count == LQ_EOVERLOADED)
+        count = 0;
+    else if (count < 0)
+        return luaL_error(L, "not enough memory");
+    lua_pushinteger(L, count);
+    return 1;
+}
+
+/* hub.send(to, topic, value) -> true | nil, error */
+static int hub_send(lua_State *L)
+{
+    lq_vm *vm = check_vm(L);
+    lq_str topic = check_topic(L, 2), name = LQ_STR("");
+    lua_Integer id = 0;
+    int err;
+
+    if (lua_type(L, 1) == LUA_TSTRING)
+        name.ptr = lua_tolstring(L, 1, &name.len);
+    else
+        id = luaL_checkinteger(L, 1);
+    if (id < 0 || id > INT_MAX || (id == 0 && name.len == 0))
+        return lq_push_failure(L, LQ_ENORECEIVER, NULL);
+    err = lq_hub_send(vm->hub, (int)id, name, topic, pack(L, vm, 3));
+    if (err == -ENOMEM) return luaL_error(L, "not enough memory");
+    if (err < 0) return lq_push_failure(L, err, NULL);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t n)
+{
+    lua_pushinteger(L, (lua_Integer)n);
+    lua_setfield(L, -2, name);
+}
+
+/* hub.stats() -> table */
+static int hub_stats(lua_State *L)
+{
+    lq_vm *vm = check_vm(L);
+    lq_hub_stats stats;
+
+    lq_hub_member_stats(vm->hub, &stats);
+    lua_createtable(L, 0, 5);
+    set_count(L, "sent", stats.sent);
+    set_count(L, "received", stats.received);
+    set_count(L, "dropped", stats.dropped);
+    set_count(L, "queued", stats.queued);
+    set_count(L, "subscriptions", lq_subscriptions_count(vm->subscriptions));
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"publish", hub_publish},     {"send", hub_send}, {"stats", hub_stats},
+    {"subscribe", hub_subscribe}, {NULL, NULL},
+};
+
+int luaopen_luaqueduct_core_hub(lua_State *L)
+{
+    lq_subscriptions_push_type(L);
+    luaL_newlib(L, functions);
+    return 1;
+}
