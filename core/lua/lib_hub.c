@@ -75,7 +75,7 @@ static bool read_options(lua_State *L, int i)
     return include_self;
 }
 
-/* hub.publish(topic, value, options) -> integer */
+/* hub.publish(topic, value, options?) -> integer */
 static int hub_publish(lua_State *L)
 {
     lq_str topic = check_topic(L, 1);

@@ -16,7 +16,8 @@ local OPTION_TABLES = {
 }
 
 -- Tables that apps give as they like, and those that stand between the Lua part and C.
-local SHAPES = { ["luaqueduct.Handling"] = true, ["luaqueduct.core.Handling"] = true }
+local SHAPES = { ["luaqueduct.Handling"] = true, ["luaqueduct.core.Handling"] = true,
+  ["luaqueduct.PublishOptions"] = true }
 
 local function list_files(folder)
   local files = {}

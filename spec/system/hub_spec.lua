@@ -12,7 +12,7 @@ local App = aq.channel()
 local got, subs = aq.array {}, {}
 
 local function keep(topic)
-  return function(value, from) got[#got + 1] = { topic, value == nil and "(nil)" or value, from } end
+  return function(value, from) got[#got + 1] = { topic, value, from } end
 end
 
 local run = {}

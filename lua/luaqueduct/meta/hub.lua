@@ -5,14 +5,17 @@
 --- most 32 levels and 16 MiB packed; keys are strings, integers, booleans or floats.
 ---@alias luaqueduct.Packable nil|boolean|number|string|table|userdata
 
+--- A worker's id, or a service's name.
+---@alias luaqueduct.Sender integer|string
+
 --- Messages between workers and services: `aq.hub`. In `initialize` it raises.
----@class luaqueduct.Hub
+---@class luaqueduct.core.hub
 local hub = {}
 
 --- Calls `fn` with each value published or sent on the topic, one after another, each in a task
 --- that may wait. Subscribing one function twice is two.
 ---@param topic string literal, 1 to 255 bytes
----@param fn async fun(value: luaqueduct.Packable, from: integer|string) from: a worker's id or a service's name
+---@param fn async fun(value: luaqueduct.Packable, from: luaqueduct.Sender)
 ---@return luaqueduct.Subscription
 function hub.subscribe(topic, fn) end
 
@@ -38,9 +41,11 @@ function hub.send(to, topic, value) end
 ---@nodiscard
 function hub.stats() end
 
+--- What `aq.hub.publish` can be told.
 ---@class luaqueduct.PublishOptions
 ---@field include_self? boolean this worker gets it, too
 
+--- What `aq.hub.stats` counts.
 ---@class luaqueduct.HubStats
 ---@field sent integer
 ---@field received integer

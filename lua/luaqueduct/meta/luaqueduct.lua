@@ -3,7 +3,7 @@
 
 --- What an app sees: `local aq = require "luaqueduct"`.
 ---@class luaqueduct
----@field hub luaqueduct.Hub messages to other workers and services
+---@field hub luaqueduct.core.hub messages to other workers and services
 ---@field instance luaqueduct.Instance what this worker knows of itself
 ---@field json luaqueduct.Json encodes and decodes JSON
 ---@field log luaqueduct.Logger writes records
