@@ -446,22 +446,20 @@ static void stop_listening(lq_worker *w)
     report(w, LQ_REPORT_DRAINING, NULL);
 }
 
+/* App:close() has a deadline too where no connection is left to wait for. */
 static void retire(lq_worker *w)
 {
     uint64_t wait_ms = ms_of(w->cfg.options->drain_timeout);
 
     if (w->state >= WORKER_DRAINING) return;
     stop_listening(w);
-    if (!w->is_net_open) {
-        leave(w);
+    if (wait_ms && lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
+                                  lq_loop_update(&w->loop) + wait_ms) < 0) {
+        close_all(w);
         return;
     }
-    lq_net_retire(&w->net);
-    if (w->net.conn_count == 0)
-        leave(w);
-    else if (wait_ms && lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
-                                       lq_loop_update(&w->loop) + wait_ms) < 0)
-        close_all(w);
+    if (w->is_net_open) lq_net_retire(&w->net);
+    if (!w->is_net_open || w->net.conn_count == 0) leave(w);
 }
 
 static void drain(lq_worker *w)

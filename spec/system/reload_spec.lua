@@ -113,6 +113,24 @@ describe("HUP", function()
     app:stop { status = 0 }
   end)
 
+  it("ends workers whose close waits without an end at the drain's deadline", function()
+    local app <close> = start { args = { "--drain-timeout", "0.2" } }
+    local threads = app:threads()
+    put(app, "app.lua", [[
+      local aq = require "luaqueduct"
+      local App = aq.channel()
+      function App:entry_point() return aq.router() end
+      function App:close() aq.sleep(1000) end
+      return App]])
+
+    for i = 2, 5 do reload(app, i) end
+
+    wait.till(function() return app:threads() == threads end)
+    assert.is_true(select(2, app:log():gsub("error in close: cancelled", "")) >= 3)
+    app:stop { status = 0 }
+    assert.is_nil(app:log():find("stuck", 1, true))
+  end)
+
   it("folds those that come during a reload into one more", function()
     local app <close> = start { more = "aq.log.info 'preparing' aq.sleep(0.3)" }
     local function count() return select(2, app:log():gsub("preparing", "")) end
