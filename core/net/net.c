@@ -133,6 +133,14 @@ static void finish_close(lq_net *net)
     on_closed(net);
 }
 
+/* The answer that ends it goes out, as far as the socket takes it: it stands
+ * in the access log. */
+static void cut(lq_conn *c)
+{
+    if (c->ends_when_sent) lq_conn_flush(c);
+    lq_conn_cut(c);
+}
+
 void lq_net_close(lq_net *net, void (*on_closed)(lq_net *))
 {
     lq_list *link, *next;
@@ -141,7 +149,7 @@ void lq_net_close(lq_net *net, void (*on_closed)(lq_net *))
     net->on_closed = on_closed;
     for (link = net->conns.next; link != &net->conns; link = next) {
         next = link->next;
-        lq_conn_cut(LQ_CONTAINER_OF(link, lq_conn, link));
+        cut(LQ_CONTAINER_OF(link, lq_conn, link));
     }
     if (net->conn_count == 0) finish_close(net);
 }

@@ -161,7 +161,10 @@ for _, workers in ipairs { 1, 4 } do
 
       local seconds = proc.now() - from
       assert.is_true(seconds >= 0.19 and seconds < 3, seconds .. " s")
-      assert.is_nil((conn:read_response()))
+      local res = conn:read_response()
+      assert.are.equal(503, res.status)
+      assert.are.equal("close", res:header "connection")
+      assert.is_true(conn:is_closed(2))
       assert.are.equal(1, count(app:log(), "endless closed"))
       assert.are.equal(workers, count(app:log(), "close done"))
     end)
