@@ -9,6 +9,8 @@ enum { IS_DEBUG = 1 };
 enum { IS_DEBUG = 0 };
 #endif
 
+enum { FIRST_TIMERS = 32 }; /* those of the loop's owner need no memory */
+
 static void set_idle(lq_loop *loop)
 {
     atomic_store_explicit(&loop->pulse->busy_since_ms, 0, memory_order_relaxed);
@@ -176,7 +178,7 @@ int lq_loop_open(lq_loop *loop)
     *loop = (lq_loop){.due_at_ms = UINT64_MAX};
     loop->pulse = &loop->own_pulse;
     lq_timers_init(&loop->timers);
-    err = lq_timers_reserve(&loop->timers);
+    err = lq_timers_reserve(&loop->timers, FIRST_TIMERS);
     if (err == 0) err = uv_loop_init(&loop->uv);
     if (err < 0) {
         lq_timers_fini(&loop->timers);

@@ -65,12 +65,13 @@ static void sift_down(lq_timers *ts, size_t i)
     place(ts, i, slot);
 }
 
-static int make_room(lq_timers *ts)
+int lq_timers_reserve(lq_timers *ts, size_t count)
 {
-    size_t cap = ts->cap ? ts->cap * 2 : SMALLEST;
+    size_t cap = ts->cap ? ts->cap : SMALLEST;
     lq_timer_slot *slots;
 
-    if (ts->count + ts->late < ts->cap) return 0;
+    if (count <= ts->cap) return 0;
+    while (cap < count) cap *= 2;
     if (cap > SIZE_MAX / sizeof *slots) return -ENOMEM;
     slots = lq_mem_realloc(ts->slots, cap * sizeof *slots);
     if (!slots) return -ENOMEM;
@@ -79,18 +80,13 @@ static int make_room(lq_timers *ts)
     return 0;
 }
 
-int lq_timers_reserve(lq_timers *ts)
-{
-    return make_room(ts);
-}
-
 int lq_timer_start(lq_timers *ts, lq_timer *t, uint64_t at_ms)
 {
     lq_timer_slot slot = {.at_ms = at_ms, .timer = t};
     int err;
 
     lq_timer_stop(ts, t);
-    err = make_room(ts);
+    err = lq_timers_reserve(ts, ts->count + ts->late + 1);
     if (err < 0) return err;
     slot.order = ts->order++;
     t->at_ms = at_ms;

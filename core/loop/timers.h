@@ -36,9 +36,9 @@ typedef struct lq_timers {
 } lq_timers;
 
 void lq_timers_init(lq_timers *ts);
-/* Makes room for the first timers: up to 32 at a time start without memory.
- * Returns -ENOMEM. */
-int lq_timers_reserve(lq_timers *ts) LQ_MUST_CHECK;
+/* Makes room: up to `count` timers at a time start without memory. Returns
+ * -ENOMEM. */
+int lq_timers_reserve(lq_timers *ts, size_t count) LQ_MUST_CHECK;
 /* Forgets the timers that are still set, without touching them. */
 void lq_timers_fini(lq_timers *ts);
 

@@ -9,6 +9,7 @@ enum {
     FIRST_DELAY_MS = 100,
     LONGEST_DELAY_MS = 10000,
     LATE_MS = 1000, /* for a successor that was told to stop */
+    OTHER_TIMERS = 16,
 };
 
 typedef enum stage {
@@ -468,12 +469,23 @@ int lq_crew_prepared(const lq_crew *crew)
     return crew->prepared;
 }
 
+/* The timers of this crew, of one that retires beside it, and of the main
+ * thread: a place whose timer cannot start would stay empty. */
+static int reserve_timers(lq_loop *loop, int count)
+{
+    return lq_timers_reserve(lq_loop_timers(loop),
+                             2 * (size_t)count + OTHER_TIMERS);
+}
+
 int lq_crew_new(lq_crew **out, const lq_crew_cfg *cfg)
 {
     int count = cfg->worker.options->workers, i;
     lq_crew *crew = lq_mem_zalloc(sizeof *crew + (size_t)count * sizeof(place));
 
-    if (!crew) return -ENOMEM;
+    if (!crew || reserve_timers(cfg->loop, count) < 0) {
+        lq_mem_free(crew);
+        return -ENOMEM;
+    }
     crew->cfg = *cfg;
     crew->count = count;
     lq_list_init(&crew->members);

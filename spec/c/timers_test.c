@@ -288,6 +288,25 @@ static void test_many(bool is_changing)
     lq_mem_free(c);
 }
 
+static void test_reserved_room_is_kept(void)
+{
+    lq_timer many[100];
+    lq_timer_slot *slots;
+    fixture f;
+    int i;
+
+    set_up(&f);
+    CHECK(lq_timers_reserve(&f.timers, 100) == 0);
+    slots = f.timers.slots;
+    for (i = 0; i < 100; i++) {
+        lq_timer_init(&many[i], on_due);
+        CHECK(lq_timer_start(&f.timers, &many[i], (uint64_t)i) == 0);
+    }
+    CHECK(f.timers.slots == slots && f.timers.cap >= 100);
+    for (i = 0; i < 100; i++) lq_timer_stop(&f.timers, &many[i]);
+    lq_timers_fini(&f.timers);
+}
+
 int main(void)
 {
     test_begin();
@@ -297,6 +316,7 @@ int main(void)
     test_stop_inside_a_callback();
     test_start_inside_a_callback_waits();
     test_stop_of_a_newcomer();
+    test_reserved_room_is_kept();
     test_many(false);
     test_many(true);
     return test_end();
