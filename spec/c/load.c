@@ -1,9 +1,9 @@
 /* load.c - see load.h. Usage: load COMMAND PORT [COUNT [AT_ONCE [SEED]]]
  *
  * Commands: storm, garbage, mixed, leave, half; plain, streams, waits, whose
- * peers never read; pulse; steady; busy PORT CLIENTS. The last lines
- * of standard output are the results, "name value" each; status 1 when a peer
- * failed.
+ * peers never read; pulse; steady; busy PORT CLIENTS; till-stop PORT CLIENTS.
+ * The last lines of standard output are the results, "name value" each; status
+ * 1 when a peer failed.
  */
 #include "load.h"
 
@@ -446,7 +446,9 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "pulse") == 0)
         return load_pulse("127.0.0.1", atoi(argv[2]));
     if (argc > 3 && strcmp(argv[1], "busy") == 0)
-        return load_busy("127.0.0.1", atoi(argv[2]), atoi(argv[3]));
+        return load_busy("127.0.0.1", atoi(argv[2]), atoi(argv[3]), false);
+    if (argc > 3 && strcmp(argv[1], "till-stop") == 0)
+        return load_busy("127.0.0.1", atoi(argv[2]), atoi(argv[3]), true);
     if (argc == 3 && strcmp(argv[1], "steady") == 0)
         return load_steady("127.0.0.1", atoi(argv[2]));
     for (i = 0; argc > 2 && i < sizeof commands / sizeof *commands; i++)

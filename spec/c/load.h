@@ -107,7 +107,8 @@ int load_pulse(const char *address, int port);
 int load_steady(const char *address, int port);
 
 /* `count` clients that ask without a pause until SIGTERM, half of them on kept
- * connections; prints what became of the requests. Returns the exit status. */
-int load_busy(const char *address, int port, int count);
+ * connections; prints what became of the requests. Returns the exit status.
+ * With may_stop the server may be told to stop: then it ends by itself. */
+int load_busy(const char *address, int port, int count, bool may_stop);
 
 #endif

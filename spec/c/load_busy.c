@@ -7,6 +7,11 @@
  * refused or reset connection, an end instead of an answer, a status other
  * than 200.
  *
+ * `till-stop` is for a server that is told to stop meanwhile: a refused
+ * connection is the end of that client, and so it is when a kept connection
+ * ends between two requests without a word, as nobody can see that coming. A
+ * request on a new connection, or an answer that has begun, may not fail.
+ *
  * Owns:    the sockets.
  * Thread:  main.
  * Life:    until SIGTERM; then it ends the requests under way and prints.
@@ -39,6 +44,8 @@ typedef struct client {
     int fd; /* -1: none */
     bool is_kept;
     bool is_waiting; /* for an answer */
+    bool is_used;    /* it has got one on this connection */
+    bool is_over;    /* the server has stopped */
     double since;
     size_t in_len;
     char in[IN_CAP];
@@ -49,8 +56,11 @@ typedef struct busy {
     int epoll;
     int count;
     bool is_ending;
-    int open; /* requests under way */
-    uint64_t answered, failed, refused, reset, cut, wrong, connects, announced;
+    bool may_stop; /* the server may */
+    int over;      /* clients that have seen it */
+    int open;      /* requests under way */
+    uint64_t answered, failed, refused, reset, cut, wrong, connects, announced,
+        closed;
     double longest;
     uint64_t *steps;
     client *clients;
@@ -63,6 +73,14 @@ static void forget(client *c)
     if (c->fd >= 0) close(c->fd);
     c->fd = -1;
     c->in_len = 0;
+    c->is_used = false;
+}
+
+static void end_client(busy *b, client *c)
+{
+    forget(c);
+    c->is_over = true;
+    b->over++;
 }
 
 static void fail(busy *b, client *c, uint64_t *kind, const char *what)
@@ -98,15 +116,22 @@ static void begin(busy *b, client *c)
 {
     const char *text = c->is_kept ? KEPT : NEW;
 
+    int err = 0;
+
     if (b->is_ending || b->failed > 1000) return;
     c->since = load_now();
-    if (c->fd < 0 && connect_client(b, c) < 0) {
-        fail(b, c, &b->refused, strerror(errno));
+    if (c->fd < 0) err = connect_client(b, c);
+    if (err == -ECONNREFUSED && b->may_stop) {
+        end_client(b, c);
+        return;
+    }
+    if (err < 0) {
+        fail(b, c, &b->refused, strerror(-err));
         return;
     }
     b->open++;
     c->is_waiting = true;
-    if (send(c->fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+    if (send(c->fd, text, strlen(text), MSG_NOSIGNAL) < 0 && !b->may_stop)
         fail(b, c, &b->reset, strerror(errno));
 }
 
@@ -127,6 +152,7 @@ static void on_answer(busy *b, client *c, const load_answer *a)
     b->answered++;
     b->open--;
     c->is_waiting = false;
+    c->is_used = true;
     c->in_len = 0;
     count_latency(b, load_now() - c->since);
     if (c->is_kept && a->ends) b->announced++;
@@ -141,6 +167,13 @@ static void on_readable(busy *b, client *c)
 
     if (!c->is_waiting) {
         forget(c);
+        return;
+    }
+    if (n <= 0 && b->may_stop && c->is_used && c->in_len == 0) {
+        b->closed++;
+        b->open--;
+        c->is_waiting = false;
+        end_client(b, c);
         return;
     }
     if (n <= 0) {
@@ -189,6 +222,7 @@ static void print(const busy *b)
     LINE(wrong);
     LINE(connects);
     LINE(announced);
+    LINE(closed);
 #undef LINE
     printf("p50 %.1f\np99 %.1f\np999 %.1f\nmax %.1f\n", percentile(b, 0.5),
            percentile(b, 0.99), percentile(b, 0.999), b->longest * 1000);
@@ -214,7 +248,7 @@ static void run(busy *b)
     int i, n;
 
     for (i = 0; i < b->count; i++) begin(b, &b->clients[i]);
-    while (!b->is_ending || b->open > 0) {
+    while (b->over < b->count && (!b->is_ending || b->open > 0)) {
         n = epoll_wait(b->epoll, events, 64, 1000);
         for (i = 0; i < n; i++) {
             if (events[i].data.ptr)
@@ -226,12 +260,13 @@ static void run(busy *b)
     }
 }
 
-int load_busy(const char *address, int port, int count)
+int load_busy(const char *address, int port, int count, bool may_stop)
 {
     busy b = {
         .to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)},
         .epoll = epoll_create1(EPOLL_CLOEXEC),
         .count = count,
+        .may_stop = may_stop,
         .steps = calloc(STEPS, sizeof *b.steps),
         .clients = calloc((size_t)count, sizeof *b.clients),
     };
