@@ -564,18 +564,28 @@ static bool is_idle(const lq_conn *c)
            !c->in && lq_conn_unsent(c) == 0;
 }
 
+/* The client sends its first request right behind the handshake. */
+static bool is_new(const lq_conn *c)
+{
+    return !c->is_kept && !c->has_eof &&
+           lq_loop_now(c->net->loop) < c->since_ms + LQ_NET_NEW_MS;
+}
+
 /* A request that is on its way already is still answered: nothing is left
  * unread. */
-void lq_conn_drain(lq_conn *c)
+bool lq_conn_drain(lq_conn *c)
 {
-    if (!is_idle(c)) return;
+    if (!is_idle(c)) return true;
     c->is_corked = true;
     read_some(c);
     c->is_corked = false;
-    if (is_idle(c))
-        lq_conn_cut(c);
-    else
+    if (!is_idle(c))
         lq_conn_flush(c);
+    else if (is_new(c))
+        return false;
+    else
+        lq_conn_cut(c);
+    return true;
 }
 
 /* ---- deadlines --------------------------------------------------------------

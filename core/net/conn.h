@@ -75,8 +75,8 @@ void lq_conn_flush_later(lq_conn *c);
 void lq_conn_cut(lq_conn *c);
 /* Closes behind the bytes in the output. */
 void lq_conn_end(lq_conn *c);
-/* The worker drains: an idle connection ends. */
-void lq_conn_drain(lq_conn *c);
+/* The worker drains: an idle connection ends, unless it is new: false. */
+bool lq_conn_drain(lq_conn *c);
 
 /* For net.c: what the loop calls for the entry `deadline`. */
 void lq_conn_on_deadline(lq_wheel_entry *entry);

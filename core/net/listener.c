@@ -5,6 +5,7 @@
 
 enum {
     ACCEPTS_A_TURN = 64, /* then the connections have their turn */
+    SWEEPS = 128,        /* of so many, before a stop: more than can wait */
     RETRY_MS = 50,       /* when there is no descriptor left */
 };
 
@@ -31,20 +32,18 @@ static void take_a_break(lq_listener *l)
         uv_poll_stop(&l->poll);
 }
 
-static void on_readable(uv_poll_t *handle, int status, int events)
+/* Returns false when nothing waits any more, or nothing can be accepted. */
+static bool accept_some(lq_listener *l)
 {
-    lq_listener *l = handle->data;
     struct sockaddr_storage peer;
     socklen_t len;
     int i, fd;
 
-    (void)status;
-    (void)events;
-    for (i = 0; i < ACCEPTS_A_TURN && uv_is_active((uv_handle_t *)handle);
+    for (i = 0; i < ACCEPTS_A_TURN && uv_is_active((uv_handle_t *)&l->poll);
          i++) {
         if (l->can_accept && !l->can_accept(l)) {
             take_a_break(l);
-            return;
+            return false;
         }
         len = sizeof peer;
         peer.ss_family = AF_UNSPEC;
@@ -56,16 +55,26 @@ static void on_readable(uv_poll_t *handle, int status, int events)
                    errno == ENOMEM) {
             if (l->on_pause) l->on_pause(l, -errno);
             take_a_break(l);
-            return;
+            return false;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
+            return false;
         }
     }
+    return true;
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+    (void)status;
+    (void)events;
+    accept_some(handle->data);
 }
 
 void lq_listener_sweep(lq_listener *l)
 {
-    if (l->is_started) on_readable(&l->poll, 0, UV_READABLE);
+    int i = 0;
+
+    while (l->is_started && i < SWEEPS && accept_some(l)) i++;
 }
 
 int lq_listener_open(lq_listener *l, lq_loop *loop, int fd,

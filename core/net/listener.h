@@ -45,7 +45,7 @@ int lq_listener_open(lq_listener *l, lq_loop *loop, int fd,
 int lq_listener_start(lq_listener *l);
 void lq_listener_stop(lq_listener *l);
 
-/* Accepts what waits now, before a stop. */
+/* Accepts all that waits now, before a stop. */
 void lq_listener_sweep(lq_listener *l);
 
 void lq_listener_close(lq_listener *l, void (*on_closed)(lq_listener *));

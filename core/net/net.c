@@ -100,15 +100,18 @@ void lq_net_retire(lq_net *net)
     net->is_draining = true;
 }
 
-void lq_net_drain(lq_net *net)
+bool lq_net_drain(lq_net *net)
 {
     lq_list *link, *next;
+    bool has_new = false;
 
     lq_net_retire(net);
     for (link = net->conns.next; link != &net->conns; link = next) {
         next = link->next;
-        lq_conn_drain(LQ_CONTAINER_OF(link, lq_conn, link));
+        if (!lq_conn_drain(LQ_CONTAINER_OF(link, lq_conn, link)))
+            has_new = true;
     }
+    return has_new;
 }
 
 static void free_pools(lq_net *net)

@@ -98,8 +98,10 @@ int lq_net_open(lq_net *net, lq_loop *loop,
 void lq_net_retire(lq_net *net);
 
 /* The same, and idle connections end now. What has arrived on them is still
- * answered. */
-void lq_net_drain(lq_net *net);
+ * answered. One that is so new that its first request may be under way has
+ * LQ_NET_NEW_MS: true when there are such, and the caller comes again. */
+enum { LQ_NET_NEW_MS = 200 };
+bool lq_net_drain(lq_net *net);
 
 /* Cuts every connection; on_closed follows when the last one is gone, at once
  * when there is none. */

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -461,6 +462,35 @@ int lq_sockets_listen(lq_sockets *s, lq_err *err)
         if (code < 0) return fail(err, &s->listeners[i], code);
     }
     return 0;
+}
+
+/* The kernel throws away what would begin a connection: a TCP segment with the
+ * flag SYN. Its sender repeats it. */
+static void drop_syn(int fd)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the flags */
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {LQ_COUNT_OF(code), code};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+                     sizeof program);
+}
+
+void lq_sockets_gate(lq_sockets *s)
+{
+    const listener *l;
+    size_t i;
+    int k;
+
+    lq_sockets_unlink(s);
+    for (i = 0; i < s->count; i++) {
+        l = &s->listeners[i];
+        for (k = 0; k < l->fd_count && !is_shared(l); k++) drop_syn(l->fds[k]);
+    }
 }
 
 void lq_sockets_shut(lq_sockets *s)

@@ -12,8 +12,8 @@
  *
  * Owns:    the descriptors, and the file of a unix socket that it has bound.
  * Thread:  main thread; fd, count, is_shared and url are read by workers.
- * Life:    open -> listen -> shut -> close; close may come at any point.
- * Knows:   base, listen_url, libc.
+ * Life:    open -> listen -> gate -> shut -> close; close may come at any
+ * point. Knows:   base, listen_url, libc.
  */
 #ifndef LQ_SOCKETS_H
 #define LQ_SOCKETS_H
@@ -39,6 +39,11 @@ int lq_sockets_open(lq_sockets **out, const lq_sockets_cfg *cfg,
 /* From now on connections are taken, if they are not already. Returns -errno:
  * the caller closes. */
 int lq_sockets_listen(lq_sockets *s, lq_err *err) LQ_MUST_CHECK;
+
+/* No new connection comes any more, as far as the system can do that: what
+ * waits can be accepted without loss. A client that comes now tries again until
+ * it is refused. Not those that are given. */
+void lq_sockets_gate(lq_sockets *s);
 
 /* Connections are refused again, but on those that are given; the descriptors
  * stay open, for other threads may still have them in their poll sets. */

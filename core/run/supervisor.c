@@ -203,6 +203,8 @@ static void stop(supervisor *s, int status, int order)
     if (status > s->status) s->status = status;
     if (s->state == STOPPING) return;
     s->state = STOPPING;
+    if (order == LQ_WORKER_DRAIN && !s->is_leaving)
+        lq_sockets_gate(s->cfg->sockets);
     if (limit_ms && lq_timer_start(lq_loop_timers(&s->loop), &s->give_up,
                                    lq_loop_update(&s->loop) + limit_ms) < 0)
         exit_now(s);
@@ -433,6 +435,7 @@ static void on_quiet(void *data)
     supervisor *s = data;
 
     if (!s->is_leaving) lq_sockets_shut(s->cfg->sockets);
+    lq_succession_end(&s->succession, LQ_WORKER_LEAVE);
 }
 
 /* Asked for, or, without respawning, by itself: the other generations, if there

@@ -68,10 +68,13 @@ struct lq_worker {
     size_t listener_count;
     size_t closing;    /* listeners, net and mailbox that still close */
     lq_timer deadline; /* of the drain */
+    lq_timer again;    /* the drain looks once more at idle connections */
     worker_state state;
     bool has_started; /* App:close() is due */
     bool is_net_open;
-    bool is_full; /* for good: it has been told to retire */
+    bool is_stopping; /* everybody is: what comes now is served here */
+    bool is_alone;    /* nobody hands over any more */
+    bool is_full;     /* for good: it has been told to retire */
 
     /* What may not fail for want of memory is there from the start. */
     order orders[LQ_WORKER_CONN];            /* by type */
@@ -205,7 +208,10 @@ static void on_accept(lq_listener *l, int fd,
 {
     lq_worker *w = l->data;
 
-    hand_on(w, lq_spread_choose(w->cfg.spread, index_of(w)), fd, peer);
+    if (w->is_stopping)
+        serve_anyway(w, fd, peer);
+    else
+        hand_on(w, lq_spread_choose(w->cfg.spread, index_of(w)), fd, peer);
 }
 
 /* A connection that another thread has accepted. While this worker drains it
@@ -217,7 +223,10 @@ static void take_conn(lq_worker *w, order *o)
         return;
     }
     lq_spread_leave(w->cfg.spread, index_of(w));
-    hand_on(w, lq_spread_choose(w->cfg.spread, -1), o->fd, &o->peer);
+    if (w->is_stopping)
+        serve_anyway(w, o->fd, &o->peer);
+    else
+        hand_on(w, lq_spread_choose(w->cfg.spread, -1), o->fd, &o->peer);
 }
 
 /* ---- from the net to Lua
@@ -235,12 +244,20 @@ static void on_request(lq_exchange *x)
 
 static void leave(lq_worker *w);
 
+/* While it drains: nothing is under way, and nothing can come. */
+static void leave_if_done(lq_worker *w)
+{
+    if (w->state == WORKER_DRAINING && w->net.conn_count == 0 &&
+        (!w->is_stopping || w->is_alone))
+        leave(w);
+}
+
 static void on_gone(lq_net *net, int fd)
 {
     lq_worker *w = worker_of(net);
 
     forget_client(w, fd);
-    if (w->state == WORKER_DRAINING && net->conn_count == 0) leave(w);
+    leave_if_done(w);
 }
 
 static uint64_t ms_of(double seconds)
@@ -380,6 +397,7 @@ static void close_all(lq_worker *w)
     part(w);
     w->state = WORKER_CLOSING;
     lq_timer_stop(lq_loop_timers(&w->loop), &w->deadline);
+    lq_timer_stop(lq_loop_timers(&w->loop), &w->again);
     if (w->vm.L) lq_tasks_cancel(&w->vm);
     w->closing = w->listener_count + w->is_net_open + (w->vm.hub != NULL) + 1;
     for (i = 0; i < w->listener_count; i++)
@@ -426,8 +444,8 @@ static void on_deadline(lq_timer *timer)
         close_all(w);
         return;
     }
-    lq_net_drain(&w->net); /* nothing is left unread */
-    leave(w);              /* App:close() has a deadline of its own */
+    (void)lq_net_drain(&w->net); /* nothing is left unread */
+    leave(w);                    /* App:close() has a deadline of its own */
     if (w->state == WORKER_LEAVING &&
         lq_timer_start(lq_loop_timers(&w->loop), &w->deadline, at_ms) < 0)
         close_all(w);
@@ -458,14 +476,38 @@ static void retire(lq_worker *w)
         close_all(w);
         return;
     }
-    if (w->is_net_open) lq_net_retire(&w->net);
-    if (!w->is_net_open || w->net.conn_count == 0) leave(w);
+    if (w->is_net_open) {
+        lq_net_retire(&w->net);
+        leave_if_done(w);
+    } else {
+        leave(w);
+    }
+}
+
+static void end_idle(lq_worker *w)
+{
+    uint64_t at_ms = lq_loop_now(&w->loop) + LQ_NET_NEW_MS;
+
+    if (w->state == WORKER_DRAINING && lq_net_drain(&w->net))
+        (void)!lq_timer_start(lq_loop_timers(&w->loop), &w->again, at_ms);
+}
+
+static void on_again(lq_timer *timer)
+{
+    end_idle(LQ_CONTAINER_OF(timer, lq_worker, again));
 }
 
 static void drain(lq_worker *w)
 {
+    w->is_stopping = true;
     retire(w);
-    if (w->state == WORKER_DRAINING) lq_net_drain(&w->net);
+    end_idle(w);
+}
+
+static void be_alone(lq_worker *w)
+{
+    w->is_alone = true;
+    leave_if_done(w);
 }
 
 /* os.exit, aq.instance:stop(): only this worker ends. Called inside Lua, so
@@ -486,6 +528,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     case LQ_WORKER_ACCEPT: start_accepting(w); break;
     case LQ_WORKER_RETIRE: retire(w); break;
     case LQ_WORKER_DRAIN: drain(w); break;
+    case LQ_WORKER_LEAVE: be_alone(w); break;
     case LQ_WORKER_STOP: close_all(w); break;
     case LQ_WORKER_CONN: take_conn(w, o); break;
     default: break;
@@ -651,6 +694,7 @@ static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
         goto fail;
     }
     lq_timer_init(&w->deadline, on_deadline);
+    lq_timer_init(&w->again, on_again);
     lq_watch_init(&w->watch, &w->vm.running, cfg->pulse);
     return w;
 

@@ -31,7 +31,10 @@ enum {
     LQ_WORKER_ACCEPT = 1, /* start accepting */
     LQ_WORKER_RETIRE,     /* no new connections; idle ones have one request
                            * more, within the drain's time; then end */
-    LQ_WORKER_DRAIN,      /* the same without waiting for idle ones */
+    LQ_WORKER_DRAIN,      /* the same without waiting for idle ones; the end
+                           * waits for LEAVE */
+    LQ_WORKER_LEAVE,      /* behind DRAIN: nobody accepts any more, so nobody
+                           * hands over a connection */
     LQ_WORKER_STOP,       /* end without waiting */
     LQ_WORKER_CONN,       /* a connection; lq_worker_hand */
 };

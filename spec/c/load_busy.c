@@ -32,7 +32,7 @@
 
 #include "load.h"
 
-enum { IN_CAP = 8192, TOLD = 10, ANSWER_S = 20 };
+enum { IN_CAP = 8192, TOLD = 10, ANSWER_S = 20, WARM = 1000 };
 
 #define KEPT "GET / HTTP/1.1\r\nHost: busy\r\n\r\n"
 #define NEW "GET / HTTP/1.1\r\nHost: busy\r\nConnection: close\r\n\r\n"
@@ -43,6 +43,7 @@ enum { STEPS = 100000 };
 typedef struct client {
     int fd; /* -1: none */
     bool is_kept;
+    bool is_connecting;
     bool is_waiting; /* for an answer */
     bool is_used;    /* it has got one on this connection */
     bool is_over;    /* the server has stopped */
@@ -72,6 +73,7 @@ static void forget(client *c)
 {
     if (c->fd >= 0) close(c->fd);
     c->fd = -1;
+    c->is_connecting = false;
     c->in_len = 0;
     c->is_used = false;
 }
@@ -96,43 +98,72 @@ static void fail(busy *b, client *c, uint64_t *kind, const char *what)
     begin(b, c);
 }
 
+/* Begins it; on_connected follows. */
 static int connect_client(busy *b, client *c)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = c};
+    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
     int on = 1;
 
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->fd < 0) return -errno;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(c->fd, (struct sockaddr *)&b->to, sizeof b->to) < 0)
+    if (connect(c->fd, (struct sockaddr *)&b->to, sizeof b->to) < 0 &&
+        errno != EINPROGRESS)
         return -errno;
-    b->connects++;
+    c->is_connecting = true;
     epoll_ctl(b->epoll, EPOLL_CTL_ADD, c->fd, &event);
     return 0;
+}
+
+static void ask(busy *b, client *c)
+{
+    const char *text = c->is_kept ? KEPT : NEW;
+
+    if (send(c->fd, text, strlen(text), MSG_NOSIGNAL) < 0 && !b->may_stop)
+        fail(b, c, &b->reset, strerror(errno));
+}
+
+static void on_refused(busy *b, client *c, int err)
+{
+    if (err == ECONNREFUSED && b->may_stop) {
+        b->open--;
+        c->is_waiting = false;
+        end_client(b, c);
+    } else {
+        fail(b, c, &b->refused, strerror(err));
+    }
+}
+
+static void on_connected(busy *b, client *c)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = c};
+    int err = 0;
+    socklen_t len = sizeof err;
+
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    c->is_connecting = false;
+    if (err) {
+        on_refused(b, c, err);
+        return;
+    }
+    b->connects++;
+    epoll_ctl(b->epoll, EPOLL_CTL_MOD, c->fd, &event);
+    ask(b, c);
 }
 
 /* A request, on a new connection if there is none. */
 static void begin(busy *b, client *c)
 {
-    const char *text = c->is_kept ? KEPT : NEW;
-
     int err = 0;
 
     if (b->is_ending || b->failed > 1000) return;
     c->since = load_now();
-    if (c->fd < 0) err = connect_client(b, c);
-    if (err == -ECONNREFUSED && b->may_stop) {
-        end_client(b, c);
-        return;
-    }
-    if (err < 0) {
-        fail(b, c, &b->refused, strerror(-err));
-        return;
-    }
-    b->open++;
     c->is_waiting = true;
-    if (send(c->fd, text, strlen(text), MSG_NOSIGNAL) < 0 && !b->may_stop)
-        fail(b, c, &b->reset, strerror(errno));
+    b->open++;
+    if (c->fd >= 0)
+        ask(b, c);
+    else if ((err = connect_client(b, c)) < 0)
+        on_refused(b, c, -err);
 }
 
 static void count_latency(busy *b, double seconds)
@@ -150,6 +181,10 @@ static void on_answer(busy *b, client *c, const load_answer *a)
         return;
     }
     b->answered++;
+    if (b->answered == WARM) { /* all are at it */
+        printf("held %d\n", b->count);
+        fflush(stdout);
+    }
     b->open--;
     c->is_waiting = false;
     c->is_used = true;
@@ -165,6 +200,7 @@ static void on_readable(busy *b, client *c)
     ssize_t n = recv(c->fd, c->in + c->in_len, IN_CAP - 1 - c->in_len, 0);
     load_answer a;
 
+    if (n < 0 && errno == EAGAIN) return;
     if (!c->is_waiting) {
         forget(c);
         return;
@@ -242,6 +278,17 @@ static int open_signal(int epoll)
     return fd;
 }
 
+/* NULL: the signal. */
+static void on_event(busy *b, client *c)
+{
+    if (!c)
+        b->is_ending = true;
+    else if (c->is_connecting)
+        on_connected(b, c);
+    else
+        on_readable(b, c);
+}
+
 static void run(busy *b)
 {
     struct epoll_event events[64];
@@ -251,10 +298,7 @@ static void run(busy *b)
     while (b->over < b->count && (!b->is_ending || b->open > 0)) {
         n = epoll_wait(b->epoll, events, 64, 1000);
         for (i = 0; i < n; i++) {
-            if (events[i].data.ptr)
-                on_readable(b, events[i].data.ptr);
-            else
-                b->is_ending = true;
+            on_event(b, events[i].data.ptr);
         }
         check_overdue(b);
     }
