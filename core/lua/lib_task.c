@@ -160,10 +160,26 @@ static int wake_k(lua_State *L, int status, lua_KContext ctx)
     return 0;
 }
 
-/* task.park(): waits for unpark, or returns at once when it came before. */
+/* The wait that is about to begin ends after as many seconds as stand at 1. */
+static void limit_wait(lua_State *L, lq_task *t)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    uint64_t now_ms = lq_loop_update(lq_vm_of(L)->cfg.loop);
+
+    luaL_argcheck(L, seconds >= 0, 1, "seconds must not be negative");
+    if (seconds > 1e9) seconds = 1e9;
+    if (lq_task_deadline(t, now_ms + (uint64_t)ceil(seconds * 1000)) < 0)
+        luaL_error(L, "not enough memory");
+}
+
+/* task.park(seconds?): waits for unpark, or returns at once when it came
+ * before. */
 static int task_park(lua_State *L)
 {
-    return lq_task_park(L, lq_task_check_wait(L), wake_k);
+    lq_task *t = lq_task_check_wait(L);
+
+    if (!lua_isnoneornil(L, 1) && !t->has_permit) limit_wait(L, t);
+    return lq_task_park(L, t, wake_k);
 }
 
 /* task.unpark(handle) -> boolean: whether there is such a task */
@@ -179,16 +195,9 @@ static int task_unpark(lua_State *L)
 /* task.sleep(seconds) */
 static int task_sleep(lua_State *L)
 {
-    lua_Number seconds = luaL_checknumber(L, 1);
     lq_task *t = lq_task_check_wait(L);
-    lq_loop *loop = lq_vm_of(L)->cfg.loop;
-    uint64_t at_ms;
 
-    luaL_argcheck(L, seconds >= 0, 1, "seconds must not be negative");
-    if (seconds > 1e9) seconds = 1e9;
-    at_ms = lq_loop_update(loop) + (uint64_t)ceil(seconds * 1000);
-    if (lq_task_deadline(t, at_ms) < 0)
-        return luaL_error(L, "not enough memory");
+    limit_wait(L, t);
     return lq_task_wait(L, t, NULL, NULL, wake_k);
 }
 

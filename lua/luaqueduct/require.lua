@@ -16,12 +16,15 @@ local loaded = package.loaded
 -- Outside any task there is one loader, and nothing to wait with.
 local NO_TASK = {}
 
+-- Without memory a load may end and not say so: those who wait for it look.
+local LOOK_SECONDS = 0.1
+
 ---@type table<string, table> the loads under way: name -> { owner, waiters, outer }
 local loads = {}
 ---@type table<any, string> task -> the module it waits for
-local awaited = {}
+local awaited = setmetatable({}, { __mode = "k" })
 ---@type table<any, table> task -> the innermost load it runs
-local innermost = {}
+local innermost = setmetatable({}, { __mode = "k" })
 
 local m = {}
 
@@ -39,15 +42,12 @@ local load_mt = {}
 function load_mt:__close()
   loads[self.name] = nil
   innermost[self.owner] = self.outer
-  for _, task in ipairs(self.waiters) do core.unpark(task) end
+  for i = 1, #self.waiters do core.unpark(self.waiters[i]) end
 end
 
-local function begin_load(name, task)
-  local load = { name = name, outer = innermost[task], owner = task, waiters = {} }
-
-  loads[name] = load
-  innermost[task] = load
-  return setmetatable(load, load_mt)
+local function new_load(name, task)
+  return setmetatable({ name = name, outer = innermost[task], owner = task, waiters = {} },
+    load_mt)
 end
 
 --- Asks the searchers. Returns a loader and its data, or nil and what they said.
@@ -71,7 +71,9 @@ end
 
 --- Returns nil and a message when there is no such module.
 local function run_load(name, task)
-  local load <close> = begin_load(name, task) -- luacheck: ignore 211
+  local load <close> = new_load(name, task)
+  loads[name] = load
+  innermost[task] = load
   local loader, data = find_loader(name)
 
   if not loader then return nil, data end
@@ -130,7 +132,13 @@ local function wait_for(load, task)
 
   awaited[task] = load.name
   table.insert(load.waiters, task)
-  while loads[load.name] == load do core.park() end
+  while loads[load.name] == load do
+    if core.is_live(load.owner) then
+      core.park(LOOK_SECONDS)
+    else
+      loads[load.name] = nil
+    end
+  end
 end
 
 -- ---- require --------------------------------------------------------------------------------

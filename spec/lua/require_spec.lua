@@ -186,6 +186,21 @@ describe("luaqueduct.require", function()
       assert.are.equal("value", value)
     end)
 
+    it("goes on in the task that waited when nobody wakes it", function()
+      local unpark = core.unpark
+      finally(function() core.unpark = unpark end)
+      core.unpark = function() error "no memory" end
+      define("spec.a", function()
+        core.sleep(1)
+        return "value"
+      end)
+
+      local first, second = side_by_side("spec.a", "spec.a")
+
+      assert.is_false(first[1])
+      assert.are.equal("value", second[2])
+    end)
+
     it("forgets a waiting task that is cancelled", function()
       define("spec.a", function()
         core.sleep(5)

@@ -98,8 +98,14 @@ local function resume(task)
   if task.is_cancelled then close_task(task) end
 end
 
+--- The timers of a wait end with it.
 local function wait()
   coroutine.yield(WAIT)
+  scheduler.current.waits = scheduler.current.waits + 1
+end
+
+local function add_timer(task, seconds)
+  table.insert(scheduler.timers, { at = scheduler.now + seconds, task = task, wait = task.waits })
 end
 
 local core_task = {}
@@ -107,7 +113,7 @@ local core_task = {}
 function core_task.spawn(fn, ...)
   assert(type(fn) == "function", "spawn needs a function")
   local task = setmetatable({
-    args = table.pack(...), co = coroutine.create(fn), state = "ready",
+    args = table.pack(...), co = coroutine.create(fn), state = "ready", waits = 0,
   }, task_mt)
   table.insert(scheduler.ready, task)
   return task
@@ -127,10 +133,11 @@ function core_task.is_live(task)
   return task.state ~= "over"
 end
 
-function core_task.park()
+function core_task.park(seconds)
   local task = check_wait()
 
   if not task.has_permit then
+    if seconds then add_timer(task, seconds) end
     task.parks = true
     wait()
     task.parks = false
@@ -150,7 +157,7 @@ end
 function core_task.sleep(seconds)
   assert(seconds >= 0, "seconds must not be negative")
   local task = check_wait()
-  table.insert(scheduler.timers, { at = scheduler.now + seconds, task = task })
+  add_timer(task, seconds)
   wait()
 end
 
@@ -170,7 +177,7 @@ local function next_timer()
 
   for i = #scheduler.timers, 1, -1 do
     local timer = scheduler.timers[i]
-    if timer.task.state ~= "waiting" then
+    if timer.task.state ~= "waiting" or timer.wait ~= timer.task.waits then
       table.remove(scheduler.timers, i)
       first = first and first - 1
     elseif not first or timer.at <= scheduler.timers[first].at then

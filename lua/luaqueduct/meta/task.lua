@@ -38,9 +38,11 @@ function task.current() end
 ---@nodiscard
 function task.is_live(handle) end
 
---- Suspends the task until another one calls `unpark`. Returns at once when that came before.
+--- Suspends the task until another one calls `unpark`, or for that long. Returns at once when that
+--- came before.
 ---@async
-function task.park() end
+---@param seconds? number
+function task.park(seconds) end
 
 --- Lets a task go on that parks, now or next time.
 ---@param handle luaqueduct.Task
