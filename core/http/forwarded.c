@@ -314,7 +314,7 @@ static int read_x(lq_forwarded *out, const lq_request *r, const lq_trust *trust,
                   lq_err *err)
 {
     lq_str proto, host, port;
-    int hops, code = read_x_for(out, r, trust, &hops, err);
+    int hops = 1, code = read_x_for(out, r, trust, &hops, err);
 
     if (code < 0) return code;
     proto = member_at(r, LQ_STR("x-forwarded-proto"), hops);

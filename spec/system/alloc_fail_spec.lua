@@ -341,7 +341,7 @@ describe("an allocation that fails #once", function()
       local report, last = new_report(change.name), count_change(change)
 
       for _, count in ipairs(COUNTS) do
-        spread(last, scale(10), function(n)
+        spread(last, scale(5), function(n)
           report:check(n, count, try_change(change, n, count))
         end)
       end
