@@ -88,6 +88,13 @@ void lq_notify_open(lq_notify *n, const lq_log *log)
     unsetenv("WATCHDOG_PID");
 }
 
+static void send_text(lq_notify *n, const char *text, size_t len, int flags)
+{
+    if (sendto(n->fd, text, len, MSG_NOSIGNAL | flags, (const void *)&n->to,
+               n->to_len) < 0)
+        complain(n, "", -errno);
+}
+
 /* `what` is lines like READY=1, or ""; `status` may be NULL. */
 static void tell(lq_notify *n, const char *what, const char *status)
 {
@@ -101,9 +108,7 @@ static void tell(lq_notify *n, const char *what, const char *status)
     else
         len = snprintf(text, sizeof text, "%s", what);
     if ((size_t)len >= sizeof text) len = sizeof text - 1;
-    if (sendto(n->fd, text, (size_t)len, MSG_NOSIGNAL, (const void *)&n->to,
-               n->to_len) < 0)
-        complain(n, "", -errno);
+    send_text(n, text, (size_t)len, 0);
 }
 
 void lq_notify_ready(lq_notify *n, const char *status)
@@ -139,9 +144,11 @@ void lq_notify_died(lq_notify *n, const char *status)
     tell(n, "", status);
 }
 
+/* It comes again soon: to wait for a reader who is late would hold up the
+ * rest. */
 void lq_notify_alive(lq_notify *n)
 {
-    tell(n, "WATCHDOG=1", NULL);
+    if (n->fd >= 0) send_text(n, "WATCHDOG=1", 10, MSG_DONTWAIT);
 }
 
 void lq_notify_close(lq_notify *n)

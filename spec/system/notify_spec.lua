@@ -90,6 +90,17 @@ for _, respawn in ipairs { "with a guard", "with --no-respawn" } do
       app:stop { status = 0 }
     end)
 
+    it("does not hold up a stop when it does not listen", function()
+      local manager <close> = systemd.start()
+      local app <close> = start(manager, { WATCHDOG_USEC = "2000" }, table.unpack(args))
+      app:wait_log("systemd cannot be told", 60) -- its queue is full
+
+      local from = proc.now()
+      app:stop { status = 0 }
+
+      assert.is_true(proc.now() - from < 4, proc.now() - from)
+    end)
+
     it("hears nothing of it unless it asks this process", function()
       local manager <close> = systemd.start()
       for _, env in ipairs { { WATCHDOG_USEC = "20000", WATCHDOG_PID = "1" },
