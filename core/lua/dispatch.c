@@ -123,7 +123,7 @@ static int return_error(lua_State *L, lq_exchange *x)
     char id[LQ_EXCHANGE_ID_CAP];
     lq_str text;
 
-    luaL_tolstring(L, 3, NULL);
+    lq_push_error_text(L, 3);
     lua_pushliteral(L, "the handler returned nil, ");
     lua_insert(L, -2);
     lua_concat(L, 2);

@@ -41,6 +41,20 @@ int lq_push_failure(lua_State *L, int err, const char *message)
     return 2;
 }
 
+void lq_push_error_text(lua_State *L, int idx)
+{
+    idx = lua_absindex(L, idx);
+    if (lua_type(L, idx) != LUA_TTABLE ||
+        luaL_getmetafield(L, idx, "__tostring") != LUA_TNIL) {
+        luaL_tolstring(L, idx, NULL);
+        return;
+    }
+    lua_pushliteral(L, "message");
+    if (lua_rawget(L, idx) == LUA_TSTRING) return;
+    lua_pop(L, 1);
+    luaL_tolstring(L, idx, NULL);
+}
+
 /* errors.new(code, message) -> err */
 static int errors_new(lua_State *L)
 {

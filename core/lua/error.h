@@ -17,4 +17,9 @@ void lq_push_error(lua_State *L, int err, const char *message);
 /* Pushes nil and the error table; returns 2. */
 int lq_push_failure(lua_State *L, int err, const char *message);
 
+/* Pushes what the error value at `idx` says: its text, or its `message` where
+ * it is a table without __tostring, whose address would say nothing. Raises
+ * what __tostring raises. */
+void lq_push_error_text(lua_State *L, int idx);
+
 #endif

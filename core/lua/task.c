@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "lua/error.h"
 
 enum { KEEP_TASKS = 1024 };
 
@@ -38,7 +39,7 @@ bool lq_task_is_waiting(lua_State *co)
 
 static int push_text(lua_State *L)
 {
-    luaL_tolstring(L, 1, NULL);
+    lq_push_error_text(L, 1);
     return 1;
 }
 

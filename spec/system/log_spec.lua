@@ -40,6 +40,8 @@ function App:entry_point()
   router:get("/error", function() error "boom" end)
   router:get("/waits-error", function() aq.sleep(0.001) error "late boom" end)
   router:get("/nil", function() return nil, "went wrong" end)
+  router:get("/nil-table", function() return nil, { code = "x", message = "table says" } end)
+  router:get("/error-table", function() error { code = "x", message = "table raised" } end)
   router:get("/task", function() aq.spawn(function() error "in a task" end) return "task" end)
   router:get("/warn", function() warn "look" return "warned" end)
   router:get("/nested", function()
@@ -196,6 +198,17 @@ for _, workers in ipairs { 1, 4 } do
       local task = found[1].path and found[2] or found[1]
       assert.matches("^error in a task: .*app.lua:%d+: in a task$", task.message)
       assert.matches("^stack traceback:", task.traceback)
+    end)
+
+    it("of tables without __tostring have their message", function()
+      start()
+      app:get "/nil-table"
+      app:get "/error-table"
+
+      local list = stop()
+
+      assert.are.equal("error", record_of(list, "the handler returned nil, table says").level)
+      assert.matches("^stack traceback:", record_of(list, "table raised").traceback)
     end)
 
     it("of warn() are records", function()
