@@ -88,7 +88,10 @@ static const char *push_paths(lua_State *L, const char *name)
 
     lua_getfield(L, lua_upvalueindex(1), "path");
     path = lua_tostring(L, -1);
-    if (!path) luaL_error(L, "'package.path' must be a string");
+    if (!path) {
+        lua_pushliteral(L, "'package.path' must be a string");
+        lua_error(L);
+    }
     name = luaL_gsub(L, name, ".", LUA_DIRSEP);
     return luaL_gsub(L, path, LUA_PATH_MARK, name);
 }
@@ -109,9 +112,11 @@ static void add_missing(lua_State *L, luaL_Buffer *missing, const char *path,
 {
     char buf[128];
 
-    if (lq_code_is_passing(err))
-        luaL_error(L, "cannot read '%s': %s", path,
-                   lq_strerror(err, buf, sizeof buf));
+    if (lq_code_is_passing(err)) {
+        lua_pushfstring(L, "cannot read '%s': %s", path,
+                        lq_strerror(err, buf, sizeof buf));
+        lua_error(L);
+    }
     if (luaL_bufflen(missing)) luaL_addstring(missing, "\n\t");
     luaL_addstring(missing, "no file '");
     luaL_addstring(missing, path);
@@ -121,7 +126,8 @@ static void add_missing(lua_State *L, luaL_Buffer *missing, const char *path,
     luaL_addstring(missing, lq_strerror(err, buf, sizeof buf));
 }
 
-/* Stands in for the second of package.searchers; upvalue 1 is `package`.
+/* Stands in for the second of package.searchers; upvalue 1 is `package`. No
+ * error has a place in front: it would be that of our `require`.
  * searcher(name) -> function, path | message */
 static int search(lua_State *L)
 {
@@ -145,9 +151,11 @@ static int search(lua_State *L)
     }
     luaL_pushresult(&missing);
     if (!path) return 1;
-    if (load_text(L, text, path, NULL) != LUA_OK)
-        return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s",
-                          name, path, lua_tostring(L, -1));
+    if (load_text(L, text, path, NULL) != LUA_OK) {
+        lua_pushfstring(L, "error loading module '%s' from file '%s':\n\t%s",
+                        name, path, lua_tostring(L, -1));
+        return lua_error(L);
+    }
     lua_pushvalue(L, at);
     return 2;
 }

@@ -49,6 +49,18 @@ describe("a file of the code", function()
     app:stop { status = 0 }
   end)
 
+  it("that does not compile is told as by the standard require", function()
+    local app <close> = server.start { source = APP, files = { ["broken.lua"] = "\n\nx y" } }
+    local path = app.folder .. "/broken.lua"
+
+    assert.are.equal(500, app:get("/require/broken").status)
+
+    app:wait_log(("error w1: GET /require/broken: error loading module 'broken' from file '%s':")
+      :format(path))
+    app:wait_log(path .. ":3: syntax error near 'y'")
+    app:stop { status = 0 }
+  end)
+
   for how, make in pairs {
     HUP = function(app) app:signal "HUP" end,
     ["--watch"] = function(app) put(app, "app.lua", APP .. " ") end,
