@@ -78,6 +78,16 @@ function App:entry_point()
   router:route("/large"):limits { body = "200K" }:link(function(req)
     return #req:body() .. ("x"):rep(100000)
   end)
+  router:get("/hub", function()
+    local got
+    local subscription = aq.hub.subscribe("topic", function(value) got = value.n end)
+    aq.hub.publish("topic", { n = 7 }, { include_self = true })
+    for _ = 1, 20 do
+      if not got then aq.sleep(0.001) end
+    end
+    subscription:cancel()
+    return got and tostring(got) or error "the message is lost"
+  end)
   router:get("/log", function(req)
     aq.log.warn("seen", { id = req.id, list = { 1, 2 }, address = req.remote_address })
     return "logged"
@@ -196,6 +206,7 @@ m.exchanges = {
   { name = "a body too large", told = "413 413 Content Too Large\n",
     talk = post("/large", ("y"):rep(300000)) },
   { name = "a connection that is kept", told = "204 ", talk = kept },
+  { name = "a message", told = "200 7", talk = get "/hub" },
   { name = "a stream", told = "200 one two", talk = get "/stream" },
   { name = "an error", told = "500 sorry", talk = get "/error" },
   { name = "a record", told = "200 logged", talk = get "/log" },
