@@ -48,7 +48,7 @@ NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
     access.c transport.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
-    pack.c error.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
+    pack.c error.c dump.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c lib_hub.c libs.c)

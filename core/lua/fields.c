@@ -12,6 +12,7 @@
 
 #include "base/number.h"
 #include "log/escape.h"
+#include "lua/dump.h"
 #include "lua/json.h"
 
 enum { FEW = 16 }; /* fields that need no memory of their own */
@@ -60,13 +61,20 @@ static int to_json(lua_State *L)
     return 0;
 }
 
+/* What that refuses. */
+static int to_dump(lua_State *L)
+{
+    lq_dump_put(L, 2, lua_touserdata(L, 1));
+    return 0;
+}
+
 /* Replaces the table at `idx` by its JSON. */
-static bool make_json(lua_State *L, int idx, lq_buf *out)
+static bool make_json(lua_State *L, int idx, lua_CFunction by, lq_buf *out)
 {
     bool ok;
 
     lq_buf_clear(out);
-    lua_pushcfunction(L, to_json);
+    lua_pushcfunction(L, by);
     lua_pushlightuserdata(L, out);
     lua_pushvalue(L, idx);
     ok = lua_pcall(L, 2, 0, 0) == LUA_OK;
@@ -91,7 +99,7 @@ static bool is_plain(lua_State *L, int idx)
 static kind make_string(lua_State *L, int idx, lq_buf *out)
 {
     if (lua_type(L, idx) == LUA_TTABLE && is_plain(L, idx) &&
-        make_json(L, idx, out))
+        (make_json(L, idx, to_json, out) || make_json(L, idx, to_dump, out)))
         return JSON;
     make_text(L, idx);
     return STRING;

@@ -1,12 +1,13 @@
 /* fields.h - the fields of a record: a Lua table in the log's format.
  *
  * Sorted by name. Text: `a=1 b="two words"`; JSON: `"a":1,"b":"two words"`,
- * without braces. A plain table is written as JSON in both; what JSON has no
- * word for is written as a string: by tostring, or by its type when that fails.
+ * without braces. A plain table is written as JSON in both, as dump.h has it
+ * when there is something in it that JSON refuses; another value is written as
+ * a string: by tostring, or by its type when that fails.
  *
  * Owns:    nothing.
  * Thread:  that of the state.
- * Knows:   lua, base, log, json.
+ * Knows:   lua, base, log, json, dump.
  */
 #ifndef LQ_FIELDS_H
 #define LQ_FIELDS_H

@@ -58,7 +58,11 @@ describe("luaqueduct.core.fields", function()
       local named = setmetatable({}, { __tostring = function() return "my own" end })
 
       assert.are.equal('a="my own" b=table', text { a = named, b = failing() })
-      assert.matches('^a="function: 0x%x+" b="table: 0x%x+"$', text { a = print, b = { print } })
+      assert.matches('^a="function: 0x%x+"$', text { a = print })
+    end)
+
+    it("has what can be told of a table with other values in it", function()
+      assert.are.equal('a=["function"]', text { a = { print } })
     end)
 
     it("takes any key", function()
@@ -91,7 +95,37 @@ describe("luaqueduct.core.fields", function()
 
       assert.are.same({ "inf", "-inf", "nan", "table", "\u{FFFD}" },
         { got.a, got.b, got.c, got.d, got.f })
-      assert.matches("^table: 0x", got.e)
+      assert.are.same({ ["1"] = 1, x = 2 }, got.e)
+    end)
+
+    it("loses nothing of a table because of a part of it", function()
+      local cycle = { name = "me", list = {} }
+      cycle.list[1] = cycle
+      local deep = {}
+      for _ = 1, 300 do deep = { deep } end
+
+      local got = decoded { name = { "J\xF6rg", 7 }, cycle = cycle, deep = deep,
+        numbers = { 0 / 0, 1 / 0, -1 / 0, 1.5, math.mininteger },
+        keys = { [1.5] = "a", [true] = "b", [print] = "c", [10] = { json.null }, s = false },
+        holes = { x = 1, [2] = 2 } }
+
+      assert.are.same({ "J\u{FFFD}rg", 7 }, got.name)
+      assert.are.same({ name = "me", list = { "..." } }, got.cycle)
+      assert.are.same({ "nan", "inf", "-inf", 1.5, math.mininteger }, got.numbers)
+      assert.are.same({ ["1.5"] = "a", ["true"] = "b", ["function"] = "c",
+        ["10"] = { json.null }, s = false }, got.keys)
+      assert.are.same({ x = 1, ["2"] = 2 }, got.holes)
+      for _ = 1, 31 do got.deep = got.deep[1] end
+      assert.are.same({ "..." }, got.deep)
+    end)
+
+    it("ends where a table has too much in it, or too many times the same", function()
+      local many, same = { print }, { print }
+      for i = 2, 100000 do many[i] = "entry " .. i end
+      for _ = 1, 30 do same = { same, same, same } end
+
+      assert.are.equal("...", table.remove(decoded { many = many }.many))
+      assert.is_true(#fields.render({ same = same }, "json") < 128 * 1024)
     end)
 
     it("survives any bytes", function()
