@@ -311,6 +311,15 @@ static void check_ended(lq_crew *crew)
     crew->cfg.on_ended(crew->cfg.data);
 }
 
+/* Nobody stands in for one that has ended before all accept: not in the first
+ * start, and never without respawning. */
+static bool is_start_over(const lq_crew *crew)
+{
+    if (crew->stage == STARTING || crew->stage == OPENING) return true;
+    return crew->stage == SERVING && crew->accepting < crew->count &&
+           crew->cfg.worker.options->no_respawn;
+}
+
 /* The place is empty when the worker that goes still had it. */
 static void leave_place(place *p, const lq_worker *w, bool was_draining)
 {
@@ -338,7 +347,7 @@ static void on_ended(lq_crew *crew, const lq_report *r)
     leave_place(place_of(crew, r), r->worker, was_draining);
     lq_worker_free(r->worker);
     free_member(crew, m);
-    if (crew->stage == STARTING || crew->stage == OPENING)
+    if (is_start_over(crew))
         crew->cfg.on_failed(crew->cfg.data, "a worker ended by itself");
     else if (crew->stage == SERVING && crew->cfg.worker.options->no_respawn)
         lq_log_printf(crew->cfg.log, LQ_LOG_WARN, "worker %d has ended", r->id);
@@ -408,8 +417,7 @@ void lq_crew_bury(lq_crew *crew, const lq_broken *broken)
     if (!m->is_lost) abandon(m);
     m->is_buried = true;
     lq_worker_bury(m->worker, broken->text);
-    if (crew->stage == STARTING || crew->stage == OPENING)
-        crew->cfg.on_failed(crew->cfg.data, broken->text);
+    if (is_start_over(crew)) crew->cfg.on_failed(crew->cfg.data, broken->text);
     check_quiet(crew);
     check_ended(crew);
 }

@@ -251,6 +251,26 @@ return App]], "2 of 2 workers have not prepared within --start-timeout" },
     end)
   end
 
+  it("is dropped when its worker ends before it accepts, and none follows", function()
+    local app <close> = start { args = { "--no-respawn" } }
+    local good = command.read_file(app.folder .. "/app.lua")
+    put(app, "app.lua", [[
+local aq = require "luaqueduct"
+local App = aq.channel()
+function App:prepare() aq.instance:stop() end
+function App:entry_point() return aq.router() end
+return App]])
+
+    app:signal "HUP"
+    app:wait_log "the reload has failed, generation 1 goes on: a worker ended by itself"
+
+    assert.matches("^old 1", app:get("/").body)
+    put(app, "app.lua", good)
+    reload(app, 2)
+    assert.matches("^old 2", app:get("/").body)
+    app:stop { status = 0 }
+  end)
+
   it("that hangs for good does not end the code that serves", function()
     local app <close> = start {
       workers = 4, args = { "--start-timeout", "0.3", "--busy-timeout", "0.1" },
