@@ -24,7 +24,9 @@
     X(LQ_ETOOLARGE, -4006, "too_large", "larger than the limit")               \
     X(LQ_EINVALID, -4007, "invalid", "invalid input")                          \
     X(LQ_ECANCELLED, -4008, "cancelled", "cancelled")                          \
-    X(LQ_ENORECEIVER, -4009, "no_receiver", "nobody receives it")
+    X(LQ_ENORECEIVER, -4009, "no_receiver", "nobody receives it")              \
+    X(LQ_ESERVICEDOWN, -4010, "service_down", "the service is down")           \
+    X(LQ_ENOMETHOD, -4011, "no_method", "the service has no such method")
 
 enum {
 #define X(name, value, code, text) name = value,

@@ -28,7 +28,15 @@ struct lq_hub {
     int slot_count;
     uint32_t serial; /* the newest */
     lq_topics topics;
+    struct known *names; /* guarded by lock */
 };
+
+/* A service that has been declared. */
+typedef struct known {
+    struct known *next;
+    bool is_awaited;
+    char text[sizeof((lq_sender *)0)->name];
+} known;
 
 /* Where messages of one kind go, as of `version`. */
 typedef struct route {
@@ -67,6 +75,7 @@ struct lq_hub_member {
     lq_hub_member_cfg cfg;
     lq_sender self;
     int slot;
+    int last_found; /* the slot of the service told last */
     lq_inbox inbox;
     bool is_open;   /* guarded by the hub's lock; its own thread may read it */
     bool is_parted; /* the same */
@@ -109,7 +118,13 @@ lq_hub *lq_hub_new(size_t max_messages, size_t max_bytes)
 
 void lq_hub_free(lq_hub *hub)
 {
+    known *n;
+
     if (!hub) return;
+    while ((n = hub->names)) {
+        hub->names = n->next;
+        lq_mem_free(n);
+    }
     lq_topics_fini(&hub->topics);
     lq_mem_free(hub->slots);
     uv_rwlock_destroy(&hub->lock);
@@ -469,14 +484,12 @@ static void receive(lq_hub_member *m)
         lq_batch_unref(entries[i].batch);
     }
     lq_mem_free(entries);
-    if (count > 0) m->cfg.on_messages(m->cfg.data);
+    if (count > 0 && m->is_open) m->cfg.on_messages(m->cfg.data);
 }
 
 static void on_filled(lq_inbox *in)
 {
-    lq_hub_member *m = in->data;
-
-    if (m->is_open) receive(m);
+    receive(in->data);
 }
 
 int lq_hub_subscribe(lq_hub_member *m, lq_str topic, uint32_t *number)
@@ -509,6 +522,144 @@ void lq_hub_member_stats(lq_hub_member *m, lq_hub_stats *out)
     out->sent = m->sent;
     out->received = m->received;
     lq_inbox_stats(&m->inbox, &out->queued, &out->dropped);
+}
+
+/* ---- services ----------------------------------------------------------- */
+
+lq_hub_address lq_hub_address_of(const lq_hub_member *m)
+{
+    return (lq_hub_address){m->slot, m->self.serial};
+}
+
+/* Under the lock. NULL: it has gone. */
+static lq_hub_member *member_at(const lq_hub *hub, lq_hub_address a)
+{
+    lq_hub_member *m = a.slot < hub->slot_count ? hub->slots[a.slot] : NULL;
+
+    return m && m->self.serial == a.serial ? m : NULL;
+}
+
+bool lq_hub_is_there(lq_hub_member *m, lq_hub_address a)
+{
+    bool is_there;
+
+    uv_rwlock_rdlock(&m->hub->lock);
+    is_there = member_at(m->hub, a) != NULL;
+    uv_rwlock_rdunlock(&m->hub->lock);
+    return is_there;
+}
+
+/* What was sent before arrives before. */
+int lq_hub_tell(lq_hub_member *m, lq_hub_address to, lq_str bytes, bool is_due)
+{
+    lq_note note = {.to = to.serial, .with_sender = true, .bytes = bytes};
+    lq_batch *batch = lq_batch_new(&m->self, bytes.len);
+    lq_hub_member *at;
+    int err;
+
+    if (!batch) return -ENOMEM;
+    flush(m);
+    err = lq_batch_add(&batch, &note);
+    uv_rwlock_rdlock(&m->hub->lock);
+    at = member_at(m->hub, to);
+    if (err == 0 && !at) err = LQ_ECLOSED;
+    if (err == 0 && is_due) err = lq_inbox_force(&at->inbox, batch);
+    if (err == 0 && !is_due &&
+        lq_inbox_push(&at->inbox, batch, 1, bytes.len) == 0)
+        err = LQ_EOVERLOADED;
+    uv_rwlock_rdunlock(&m->hub->lock);
+    lq_batch_unref(batch);
+    return err;
+}
+
+/* Under the lock: every member looks again at who is there. Without memory they
+ * do so with the next change. */
+static void tell_change(lq_hub *hub)
+{
+    static const lq_sender nobody = {.serial = UINT32_MAX};
+    lq_note note = {.with_sender = true};
+    lq_batch *batch = lq_batch_new(&nobody, 0);
+    int i;
+
+    if (!batch) return;
+    if (lq_batch_add(&batch, &note) == 0)
+        for (i = 0; i < hub->slot_count; i++)
+            if (hub->slots[i])
+                (void)!lq_inbox_force(&hub->slots[i]->inbox, batch);
+    lq_batch_unref(batch);
+}
+
+/* Under the lock. */
+static known **find_name(lq_hub *hub, const char *text)
+{
+    known **at = &hub->names;
+
+    while (*at && strcmp((*at)->text, text) != 0) at = &(*at)->next;
+    return at;
+}
+
+static int set_name(lq_hub *hub, const char *text, lq_hub_name_state state)
+{
+    known **at = find_name(hub, text), *n = *at;
+
+    if (state == LQ_HUB_UNKNOWN) {
+        if (n) *at = n->next;
+        lq_mem_free(n);
+        return 0;
+    }
+    if (!n) {
+        n = lq_mem_zalloc(sizeof *n);
+        if (!n) return -ENOMEM;
+        snprintf(n->text, sizeof n->text, "%s", text);
+        *at = n;
+    }
+    n->is_awaited = state == LQ_HUB_AWAITED;
+    return 0;
+}
+
+LQ_ANY_THREAD int lq_hub_set_name(lq_hub *hub, const char *text,
+                                  lq_hub_name_state state)
+{
+    int err;
+
+    uv_rwlock_wrlock(&hub->lock);
+    err = set_name(hub, text, state);
+    tell_change(hub);
+    uv_rwlock_wrunlock(&hub->lock);
+    return err;
+}
+
+/* Under the lock. */
+static bool find_open(lq_hub_member *m, const char *text, lq_hub_address *out)
+{
+    const lq_hub *hub = m->hub;
+    const lq_hub_member *other;
+    int i, at;
+
+    for (i = 1; i <= hub->slot_count; i++) {
+        at = (m->last_found + i) % hub->slot_count;
+        other = hub->slots[at];
+        if (!other || !other->is_open || strcmp(other->self.name, text) != 0)
+            continue;
+        m->last_found = at;
+        *out = (lq_hub_address){at, other->self.serial};
+        return true;
+    }
+    return false;
+}
+
+lq_hub_name_state lq_hub_find(lq_hub_member *m, const char *text,
+                              lq_hub_address *out)
+{
+    lq_hub_name_state state = LQ_HUB_UNKNOWN;
+    const known *n;
+
+    uv_rwlock_rdlock(&m->hub->lock);
+    n = *find_name(m->hub, text);
+    if (n) state = n->is_awaited ? LQ_HUB_AWAITED : LQ_HUB_DOWN;
+    if (n && find_open(m, text, out)) state = LQ_HUB_UP;
+    uv_rwlock_rdunlock(&m->hub->lock);
+    return state;
 }
 
 /* ---- its life ----------------------------------------------------------- */
@@ -548,9 +699,10 @@ void lq_hub_open(lq_hub_member *m)
     uv_rwlock_wrlock(&m->hub->lock);
     m->is_open = true;
     change(m->hub);
+    if (*m->self.name) tell_change(m->hub);
     uv_rwlock_wrunlock(&m->hub->lock);
     send_kept(m);
-    receive(m);
+    m->cfg.on_messages(m->cfg.data);
 }
 
 LQ_ANY_THREAD void lq_hub_part(lq_hub_member *m)
@@ -563,6 +715,7 @@ LQ_ANY_THREAD void lq_hub_part(lq_hub_member *m)
         hub->slots[m->slot] = NULL;
         lq_topics_remove_all(&hub->topics, m->self.serial);
         change(hub);
+        if (*m->self.name) tell_change(hub);
     }
     uv_rwlock_wrunlock(&hub->lock);
 }

@@ -37,10 +37,11 @@ typedef struct lq_hub_member_cfg {
     lq_loop *loop;
     int id;           /* of the worker; 0: a service */
     const char *name; /* of the service; "": a worker */
-    /* Out of the loop: a message on some topic, lent. Returns whether it is
-     * still subscribed to. */
+    /* Out of the loop: a message on some topic, lent; also before the member is
+     * open. Returns whether it is still subscribed to. Topic 0: lq_hub_tell and
+     * lq_hub_set_name. */
     bool (*on_message)(void *data, const lq_sender *from, const lq_note *note);
-    /* Behind a number of them. */
+    /* Behind a number of them, not before the member is open. */
     void (*on_messages)(void *data);
     void *data;
 } lq_hub_member_cfg;
@@ -70,6 +71,39 @@ int lq_hub_send(lq_hub_member *m, int id, lq_str name, lq_str topic,
 
 /* How much of what it got is still unused: it counts as waiting. */
 void lq_hub_hold(lq_hub_member *m, size_t messages, size_t bytes);
+
+/* Where one member is. */
+typedef struct lq_hub_address {
+    int slot;
+    uint32_t serial;
+} lq_hub_address;
+
+/* To one member, at once; the note's topic is 0. `is_due`: also when its inbox
+ * is full. LQ_ECLOSED: it has gone; LQ_EOVERLOADED; -ENOMEM. */
+int lq_hub_tell(lq_hub_member *m, lq_hub_address to, lq_str bytes,
+                bool is_due) LQ_MUST_CHECK;
+
+bool lq_hub_is_there(lq_hub_member *m, lq_hub_address a);
+lq_hub_address lq_hub_address_of(const lq_hub_member *m);
+
+/* Names of services, whether one is there or not. After a change of any, and
+ * when a service opens or parts, every member is told an empty note on topic
+ * 0. */
+typedef enum lq_hub_name_state {
+    LQ_HUB_UNKNOWN,
+    LQ_HUB_DOWN,    /* nobody is there */
+    LQ_HUB_AWAITED, /* nobody is there, but somebody comes soon */
+    LQ_HUB_UP,
+} lq_hub_name_state;
+
+/* UNKNOWN forgets the name; AWAITED and DOWN hold while nobody is there. Any
+ * thread. -ENOMEM. */
+LQ_ANY_THREAD int lq_hub_set_name(lq_hub *hub, const char *name,
+                                  lq_hub_name_state state) LQ_MUST_CHECK;
+
+/* UP: `out` gets one of those with that name, in turn. */
+lq_hub_name_state lq_hub_find(lq_hub_member *m, const char *name,
+                              lq_hub_address *out);
 
 typedef struct lq_hub_stats {
     uint64_t sent;     /* publish and send */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 
 static void on_wake(uv_async_t *handle)
@@ -85,6 +86,20 @@ LQ_ANY_THREAD size_t lq_inbox_push(lq_inbox *in, lq_batch *batch,
     return taken;
 }
 
+LQ_ANY_THREAD int lq_inbox_force(lq_inbox *in, lq_batch *batch)
+{
+    int err;
+
+    uv_mutex_lock(&in->lock);
+    err = in->is_closed ? LQ_ECLOSED : reserve(in);
+    if (err == 0) {
+        in->entries[in->count++] = (lq_inbox_entry){lq_batch_ref(batch), 1};
+        if (in->count == 1) uv_async_send(&in->wake);
+    }
+    uv_mutex_unlock(&in->lock);
+    return err;
+}
+
 LQ_ANY_THREAD bool lq_inbox_has_room(lq_inbox *in, size_t bytes)
 {
     bool has;
@@ -104,6 +119,8 @@ lq_inbox_entry *lq_inbox_take(lq_inbox *in, size_t *count)
     *count = in->count;
     in->entries = NULL;
     in->count = in->cap = 0;
+    in->held += in->messages; /* until the owner says better */
+    in->held_bytes += in->bytes;
     in->messages = in->bytes = 0;
     uv_mutex_unlock(&in->lock);
     return entries;

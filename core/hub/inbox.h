@@ -56,6 +56,9 @@ int lq_inbox_open(lq_inbox *in, uv_loop_t *loop,
 LQ_ANY_THREAD size_t lq_inbox_push(lq_inbox *in, lq_batch *batch,
                                    size_t messages, size_t bytes);
 
+/* One record, whether there is room or not. LQ_ECLOSED, -ENOMEM. */
+LQ_ANY_THREAD int lq_inbox_force(lq_inbox *in, lq_batch *batch) LQ_MUST_CHECK;
+
 /* Whether one more message of that size has room just now. */
 LQ_ANY_THREAD bool lq_inbox_has_room(lq_inbox *in, size_t bytes);
 

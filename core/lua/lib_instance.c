@@ -1,5 +1,7 @@
 /* lib_instance.c - luaqueduct.core.instance: what a worker knows of itself.
  *
+ * A service has its name instead of an id.
+ *
  * Owns:    nothing.
  * Thread:  that of the state.
  * Knows:   vm.
@@ -27,8 +29,13 @@ int luaopen_luaqueduct_core_instance(lua_State *L)
     const lq_vm *vm = lq_vm_of(L);
 
     lua_createtable(L, 0, 5);
-    set_integer(L, "id", vm->cfg.id);
-    set_integer(L, "workers", vm->cfg.workers);
+    if (vm->cfg.service) {
+        lua_pushstring(L, vm->cfg.service->name);
+        lua_setfield(L, -2, "name");
+    } else {
+        set_integer(L, "id", vm->cfg.id);
+        set_integer(L, "workers", vm->cfg.workers);
+    }
     set_integer(L, "restarts", vm->cfg.restarts);
     set_integer(L, "generation", vm->cfg.generation);
     lua_pushcfunction(L, m_stop);

@@ -16,6 +16,7 @@ static const luaL_Reg modules[] = {
     {"luaqueduct.core.pack", luaopen_luaqueduct_core_pack},
     {"luaqueduct.core.request", luaopen_luaqueduct_core_request},
     {"luaqueduct.core.router", luaopen_luaqueduct_core_router},
+    {"luaqueduct.core.service", luaopen_luaqueduct_core_service},
     {"luaqueduct.core.source", luaopen_luaqueduct_core_source},
     {"luaqueduct.core.stream", luaopen_luaqueduct_core_stream},
     {"luaqueduct.core.task", luaopen_luaqueduct_core_task},

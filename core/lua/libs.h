@@ -25,6 +25,7 @@ int luaopen_luaqueduct_core_log(lua_State *L);
 int luaopen_luaqueduct_core_pack(lua_State *L);
 int luaopen_luaqueduct_core_request(lua_State *L);
 int luaopen_luaqueduct_core_router(lua_State *L);
+int luaopen_luaqueduct_core_service(lua_State *L);
 int luaopen_luaqueduct_core_source(lua_State *L);
 int luaopen_luaqueduct_core_stream(lua_State *L);
 int luaopen_luaqueduct_core_task(lua_State *L);

@@ -400,16 +400,31 @@ static bool push_value(reader *r)
     }
 }
 
+int lq_unpack_next(lua_State *L, lq_str *bytes, lq_err *err)
+{
+    reader r = {.L = L, .left = *bytes, .room = bytes->len};
+    int top = lua_gettop(L);
+
+    luaL_checkstack(L, LUA_MINSTACK, "unpack");
+    if (push_value(&r)) {
+        *bytes = r.left;
+        return 0;
+    }
+    lua_settop(L, top);
+    return lq_err_set(err, LQ_EINVALID, "not a packed value: wrong at byte %zu",
+                      bytes->len - r.left.len);
+}
+
 int lq_unpack(lua_State *L, lq_str bytes, lq_err *err)
 {
-    reader r = {.L = L, .left = bytes, .room = bytes.len};
-    int top = lua_gettop(L);
+    lq_str left = bytes;
+    int top = lua_gettop(L), code;
 
     if (bytes.len > LQ_PACK_MAX)
         return lq_err_set(err, LQ_EINVALID, "more than 16 MiB packed");
-    luaL_checkstack(L, LUA_MINSTACK, "unpack");
-    if (push_value(&r) && r.left.len == 0) return 0;
+    code = lq_unpack_next(L, &left, err);
+    if (code < 0 || left.len == 0) return code;
     lua_settop(L, top);
     return lq_err_set(err, LQ_EINVALID, "not a packed value: wrong at byte %zu",
-                      bytes.len - r.left.len);
+                      bytes.len - left.len);
 }

@@ -27,6 +27,10 @@ enum {
  * the caller then takes what was appended off again. No Lua code runs. */
 void lq_pack(lua_State *L, int idx, lq_buf *out);
 
+/* Pushes the first value in `bytes` and takes it off the front; otherwise as
+ * lq_unpack. */
+int lq_unpack_next(lua_State *L, lq_str *bytes, lq_err *err) LQ_MUST_CHECK;
+
 /* Pushes the one value in `bytes` (borrowed), which may be anything.
  * LQ_EINVALID: `err` says what is wrong, nothing is pushed. Raises for memory
  * only. */

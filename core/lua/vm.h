@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/list.h"
+#include "base/str.h"
 #include "log/log.h"
 #include "loop/loop.h"
 #include "lua/alloc.h"
@@ -22,6 +23,16 @@
 
 typedef struct lq_task lq_task;
 typedef struct lq_vm lq_vm;
+
+/* A service as initialize declares it. */
+typedef struct lq_service_spec {
+    const char *name;
+    const char *path; /* of its script */
+    lq_str arg;       /* of its prepare, packed */
+    int instances;
+    size_t queue;        /* calls that may wait in each */
+    double busy_timeout; /* seconds; 0: none */
+} lq_service_spec;
 
 typedef struct lq_vm_cfg {
     lq_loop *loop;
@@ -35,6 +46,9 @@ typedef struct lq_vm_cfg {
     const char *lib_path; /* the tree's C modules; "": none */
     lq_code *code;        /* where Lua files come from; borrowed */
     size_t memory_limit;  /* of the heap, in bytes; 0: none */
+    const lq_service_spec *service; /* that this state is; NULL: it is none */
+    /* initialize: copies the spec; -ENOMEM. NULL: nobody may declare one. */
+    int (*on_service)(lq_vm *, const lq_service_spec *spec);
     /* os.exit, aq.instance.stop: the thread is to drain and end. */
     void (*on_stop)(lq_vm *);
     /* An error in error handling was left of a task; once. */
@@ -78,6 +92,7 @@ struct lq_vm {
     /* Whoever opened the vm: NULL, there is no hub. */
     struct lq_hub_member *hub;
     struct lq_subscriptions *subscriptions;
+    struct lq_calls *calls;
     lq_buf packed; /* a value on its way into the hub */
 };
 

@@ -2,6 +2,7 @@
 #include "run/crew.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 
@@ -31,6 +32,7 @@ typedef struct place {
     lq_worker *next;     /* prepares */
     bool is_late;        /* ... for too long */
     bool has_accepted;   /* the first one, or a successor */
+    char name[96];       /* "worker 3", "service nest" */
 } place;
 
 struct lq_crew {
@@ -78,6 +80,20 @@ static int start_deadline(place *p)
     if (limit <= 0) return 0;
     return lq_timer_start(lq_loop_timers(p->crew->cfg.loop), &p->due,
                           p->started_ms + (uint64_t)(limit * 1000));
+}
+
+static void name_place(place *p)
+{
+    const lq_crew *crew = p->crew;
+    const lq_service_spec *service = crew->cfg.worker.service;
+
+    if (!service)
+        snprintf(p->name, sizeof p->name, "worker %d", p->id);
+    else if (crew->count == 1)
+        snprintf(p->name, sizeof p->name, "service %s", service->name);
+    else
+        snprintf(p->name, sizeof p->name, "service %s, instance %d",
+                 service->name, p->id);
 }
 
 static member *new_member(lq_crew *crew)
@@ -140,12 +156,12 @@ static void replace(place *p)
     if (now - p->started_ms >= LQ_CREW_QUICK_MS) p->quick = 0;
     delay_ms = lq_crew_delay(++p->quick);
     lq_log_printf(crew->cfg.log, LQ_LOG_WARN,
-                  "worker %d has ended: it is started again in %llu ms", p->id,
+                  "%s has ended: it is started again in %llu ms", p->name,
                   (unsigned long long)delay_ms);
     if (lq_timer_start(lq_loop_timers(crew->cfg.loop), &p->due,
                        now + delay_ms) < 0)
         lq_log_printf(crew->cfg.log, LQ_LOG_ERROR,
-                      "there is no memory to start worker %d again", p->id);
+                      "there is no memory to start %s again", p->name);
 }
 
 static member *find(lq_crew *crew, const lq_worker *w)
@@ -154,6 +170,14 @@ static member *find(lq_crew *crew, const lq_worker *w)
 
     while (LQ_CONTAINER_OF(link, member, link)->worker != w) link = link->next;
     return LQ_CONTAINER_OF(link, member, link);
+}
+
+/* Nobody hands it a connection any more. A service has none. */
+static void leave_roster(place *p, const lq_worker *w)
+{
+    lq_roster *roster = p->crew->cfg.worker.roster;
+
+    if (roster) lq_roster_clear(roster, p->id - 1, w);
 }
 
 /* Its thread does not come back: others go on as if it had ended. */
@@ -168,7 +192,7 @@ static void abandon(member *m)
     crew->lost++;
     if (had_place) {
         p->current = NULL;
-        lq_roster_clear(crew->cfg.worker.roster, p->id - 1, m->worker);
+        leave_roster(p, m->worker);
     }
     lq_worker_give_up(m->worker);
     if (p->next == m->worker) {
@@ -192,7 +216,7 @@ static void on_late(place *p)
     }
     p->is_late = true;
     lq_log_printf(crew->cfg.log, LQ_LOG_ERROR,
-                  "worker %d has not prepared within --start-timeout", p->id);
+                  "%s has not prepared within --start-timeout", p->name);
     (void)!lq_worker_tell(p->next, LQ_WORKER_STOP);
     (void)!lq_timer_start(lq_loop_timers(crew->cfg.loop), &p->due, at_ms);
 }
@@ -214,7 +238,9 @@ static void on_due(lq_timer *timer)
 /* Others may hand it connections from now on. */
 static void enter_roster(place *p)
 {
-    lq_roster_set(p->crew->cfg.worker.roster, p->id - 1, p->current);
+    lq_roster *roster = p->crew->cfg.worker.roster;
+
+    if (roster) lq_roster_set(roster, p->id - 1, p->current);
 }
 
 static void take_place(place *p, lq_worker *w)
@@ -254,7 +280,8 @@ static void on_failed(lq_crew *crew, const lq_report *r)
         crew->cfg.on_failed(crew->cfg.data, text);
         return;
     }
-    lq_log_printf(crew->cfg.log, LQ_LOG_ERROR, "worker %d: %s", r->id, text);
+    lq_log_printf(crew->cfg.log, LQ_LOG_ERROR, "%s: %s",
+                  place_of(crew, r)->name, text);
     if (place_of(crew, r)->next == r->worker)
         (void)!lq_worker_tell(r->worker, LQ_WORKER_STOP);
 }
@@ -265,8 +292,7 @@ static void on_accepting(lq_crew *crew, const lq_report *r)
 
     find(crew, r->worker)->is_watched = true;
     if (p->has_accepted) {
-        lq_log_printf(crew->cfg.log, LQ_LOG_INFO, "worker %d serves again",
-                      r->id);
+        lq_log_printf(crew->cfg.log, LQ_LOG_INFO, "%s serves again", p->name);
         return;
     }
     p->has_accepted = true;
@@ -328,7 +354,7 @@ static void leave_place(place *p, const lq_worker *w, bool was_draining)
     if (had_next) p->next = NULL;
     if (had_place) {
         p->current = NULL;
-        lq_roster_clear(p->crew->cfg.worker.roster, p->id - 1, w);
+        leave_roster(p, w);
     }
     if (had_next || (had_place && !was_draining)) replace(p);
 }
@@ -350,7 +376,8 @@ static void on_ended(lq_crew *crew, const lq_report *r)
     if (is_start_over(crew))
         crew->cfg.on_failed(crew->cfg.data, "a worker ended by itself");
     else if (crew->stage == SERVING && crew->cfg.worker.options->no_respawn)
-        lq_log_printf(crew->cfg.log, LQ_LOG_WARN, "worker %d has ended", r->id);
+        lq_log_printf(crew->cfg.log, LQ_LOG_WARN, "%s has ended",
+                      place_of(crew, r)->name);
     else
         check_quiet(crew);
     check_ended(crew);
@@ -373,11 +400,10 @@ void lq_crew_report(lq_crew *crew, const lq_report *r)
 
 static void give_up(lq_crew *crew, member *m)
 {
-    lq_log_printf(
-        crew->cfg.log, LQ_LOG_ERROR,
-        "worker %d is stuck (in a C function, a finalizer or a hook): "
-        "it is given up, and its clients are cut",
-        m->place->id);
+    lq_log_printf(crew->cfg.log, LQ_LOG_ERROR,
+                  "%s is stuck (in a C function, a finalizer or a hook): "
+                  "it is given up, and its clients are cut",
+                  m->place->name);
     abandon(m);
 }
 
@@ -487,7 +513,7 @@ static int reserve_timers(lq_loop *loop, int count)
 
 int lq_crew_new(lq_crew **out, const lq_crew_cfg *cfg)
 {
-    int count = cfg->worker.options->workers, i;
+    int count = cfg->count, i;
     lq_crew *crew = lq_mem_zalloc(sizeof *crew + (size_t)count * sizeof(place));
 
     if (!crew || reserve_timers(cfg->loop, count) < 0) {
@@ -495,11 +521,13 @@ int lq_crew_new(lq_crew **out, const lq_crew_cfg *cfg)
         return -ENOMEM;
     }
     crew->cfg = *cfg;
+    crew->cfg.worker.crew = crew;
     crew->count = count;
     lq_list_init(&crew->members);
     for (i = 0; i < count; i++) {
         crew->places[i].crew = crew;
         crew->places[i].id = i + 1;
+        name_place(&crew->places[i]);
         lq_timer_init(&crew->places[i].due, on_due);
     }
     *out = crew;

@@ -21,6 +21,7 @@ typedef struct lq_crew_cfg {
     lq_loop *loop;
     const lq_log *log;
     lq_worker_cfg worker; /* id, restarts and pulse are the crew's to set */
+    int count;            /* of workers, or of a service's instances */
     bool is_first;        /* not one of a reload: nobody may fail at first */
 
     void (*on_prepared)(void *data);  /* everybody; once */

@@ -53,6 +53,10 @@ static void on_deadline(lq_timer *timer)
 
     if (g->initialize)
         snprintf(text, sizeof text, "it has not loaded within --start-timeout");
+    else if (!g->crew)
+        snprintf(text, sizeof text,
+                 "its services have not prepared within --start-timeout %g s",
+                 options_of(g)->start_timeout);
     else
         snprintf(text, sizeof text,
                  "%d of %d workers have not prepared within --start-timeout "
@@ -114,6 +118,7 @@ static int start_crew(lq_generation *g)
         .loop = g->cfg.loop,
         .log = g->cfg.worker.log,
         .worker = g->cfg.worker,
+        .count = options_of(g)->workers,
         .is_first = g->cfg.is_first,
         .on_prepared = on_prepared,
         .on_accepting = on_accepting,
@@ -124,7 +129,6 @@ static int start_crew(lq_generation *g)
     };
     int err;
 
-    cfg.worker.owner = g;
     cfg.worker.code = g->code;
     cfg.worker.context =
         (lq_str){lq_buf_ptr(&g->context), lq_buf_len(&g->context)};
@@ -150,7 +154,31 @@ static int take_context(lq_generation *g)
 {
     lq_str text = lq_initialize_text(g->initialize);
 
+    lq_declarations_move(lq_initialize_declared(g->initialize), &g->declared);
     return lq_buf_append(&g->context, text.ptr, text.len);
+}
+
+static void on_services_ready(void *data)
+{
+    lq_generation *g = data;
+    int err;
+
+    stop_deadline(g);
+    err = g->is_ending ? 0 : start_crew(g);
+    if (err < 0) fail_with(g, err);
+}
+
+/* They are there before any worker. */
+static void start_services(lq_generation *g)
+{
+    int err = start_deadline(g);
+
+    if (err < 0) {
+        fail_with(g, err);
+        return;
+    }
+    lq_services_prepare(g->cfg.services, &g->declared, g->cfg.worker.generation,
+                        on_services_ready, on_failed, g);
 }
 
 static void on_initialized(lq_generation *g)
@@ -169,8 +197,10 @@ static void on_initialized(lq_generation *g)
     lq_initialize_free(i);
     if (g->is_ending)
         check_ended(g, true);
-    else if (!error && (err < 0 || (err = start_crew(g)) < 0))
+    else if (err < 0)
         fail_with(g, err);
+    else if (!error)
+        start_services(g);
 }
 
 static int start_thread(lq_generation *g)
@@ -221,6 +251,7 @@ void lq_generation_end(lq_generation *g, int order)
 
     stop_deadline(g);
     g->is_ending = true;
+    lq_services_forget(g->cfg.services, g);
     if (g->crew)
         lq_crew_end(g->crew, order);
     else if (!g->initialize)
@@ -233,12 +264,10 @@ void lq_generation_end(lq_generation *g, int order)
 
 void lq_generation_report(const lq_report *report)
 {
-    lq_generation *g = report->generation;
-
-    if (report->msg.type == LQ_REPORT_INITIALIZED)
-        on_initialized(g);
+    if (report->crew)
+        lq_crew_report(report->crew, report);
     else
-        lq_crew_report(g->crew, report);
+        on_initialized(report->generation);
 }
 
 /* Told to stop, and it does not hear: others go on as if it had ended. */
@@ -303,6 +332,7 @@ int lq_generation_new(lq_generation **out, const lq_generation_cfg *cfg)
     lq_list_init(&g->link);
     lq_timer_init(&g->deadline, on_deadline);
     lq_buf_init(&g->context);
+    lq_declarations_init(&g->declared);
     *out = g;
     return 0;
 }
@@ -315,5 +345,6 @@ void lq_generation_free(lq_generation *g)
     lq_mem_free(g->initialized);
     lq_code_unref(g->code);
     lq_buf_fini(&g->context);
+    lq_declarations_fini(&g->declared);
     lq_mem_free(g);
 }

@@ -20,13 +20,15 @@
 #include "lua/code.h"
 #include "run/crew.h"
 #include "run/report.h"
+#include "run/services.h"
 
 typedef struct lq_generation lq_generation;
 
 typedef struct lq_generation_cfg {
     lq_loop *loop;
-    lq_worker_cfg worker; /* without context, code and what is the crew's */
-    bool is_first;        /* of the runtime: all of it has to succeed */
+    lq_worker_cfg worker;  /* without context, code and what is the crew's */
+    lq_services *services; /* of the runtime */
+    bool is_first;         /* of the runtime: all of it has to succeed */
 
     void (*on_prepared)(lq_generation *g);  /* every worker; once */
     void (*on_accepting)(lq_generation *g); /* every worker; once */
@@ -49,6 +51,7 @@ struct lq_generation {
     lq_report *initialized;           /* what it reports */
     lq_timer deadline;                /* --start-timeout */
     lq_buf context;
+    lq_declarations declared;
     lq_crew *crew; /* NULL: not yet */
     bool is_ending;
     bool has_ended;

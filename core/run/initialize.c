@@ -16,6 +16,7 @@ enum { STUCK_MS = 1000 }; /* told to stop, and still in the same turn */
 
 struct lq_initialize {
     lq_initialize_cfg cfg;
+    lq_declarations declared;
     lq_log log;         /* of the thread that runs it */
     lq_watch watch;     /* main thread */
     lq_mailbox mailbox; /* any message: stop */
@@ -95,6 +96,13 @@ static void do_step(lq_initialize *i)
     lq_tasks_cancel(&i->vm);
 }
 
+static int on_service(lq_vm *vm, const lq_service_spec *spec)
+{
+    lq_initialize *i = vm->cfg.data;
+
+    return lq_declarations_add(&i->declared, spec);
+}
+
 static int open_vm(lq_initialize *i)
 {
     const lq_options *o = i->cfg.options;
@@ -107,6 +115,8 @@ static int open_vm(lq_initialize *i)
         .lua_path = i->cfg.paths->lua,
         .lib_path = i->cfg.paths->lib,
         .code = i->cfg.code,
+        .on_service = on_service,
+        .data = i,
     };
 
     return lq_vm_open(&i->vm, &cfg);
@@ -140,6 +150,11 @@ bool lq_initialize_watch(lq_initialize *i, uv_thread_t thread, uint64_t now_ms)
 void lq_initialize_trace(const lq_initialize *i, char *out, size_t cap)
 {
     lq_trace_running(&i->vm.running, out, cap);
+}
+
+lq_declarations *lq_initialize_declared(lq_initialize *i)
+{
+    return &i->declared;
 }
 
 const char *lq_initialize_error(const lq_initialize *i)
@@ -176,6 +191,7 @@ int lq_initialize_new(lq_initialize **out, const lq_initialize_cfg *cfg)
 
     if (!i) return -ENOMEM;
     i->cfg = *cfg;
+    lq_declarations_init(&i->declared);
     err = open_parts(i);
     if (err < 0) {
         lq_mem_free(i);
@@ -193,6 +209,7 @@ void lq_initialize_free(lq_initialize *i)
     if (lq_loop_close(&i->loop) < 0) return; /* something was left open */
     lq_mailbox_fini(&i->mailbox);
     lq_log_fini(&i->log);
+    lq_declarations_fini(&i->declared);
     lq_app_fini(&i->app);
     lq_mem_free(i);
 }

@@ -15,6 +15,7 @@
 #include "lua/code.h"
 #include "run/options.h"
 #include "run/paths.h"
+#include "run/services.h"
 
 typedef struct lq_initialize lq_initialize;
 
@@ -50,5 +51,7 @@ void lq_initialize_trace(const lq_initialize *i, char *out, size_t cap);
 /* After run. NULL: all went well, and the text is there; both are lent. */
 const char *lq_initialize_error(const lq_initialize *i);
 lq_str lq_initialize_text(const lq_initialize *i);
+/* The services that it has declared. */
+lq_declarations *lq_initialize_declared(lq_initialize *i);
 
 #endif

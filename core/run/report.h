@@ -10,6 +10,7 @@
 
 #include "loop/mailbox.h"
 
+struct lq_crew;
 struct lq_generation;
 struct lq_worker;
 
@@ -23,11 +24,12 @@ enum {
 };
 
 typedef struct lq_report {
-    lq_msg msg; /* its type is one of the above */
-    struct lq_generation *generation;
-    struct lq_worker *worker; /* whose it is: until join it is there */
-    int id;                   /* ... its place, from 1 */
-    char *text;               /* lq_mem; NULL: none */
+    lq_msg msg;                       /* its type is one of the above */
+    struct lq_crew *crew;             /* NULL: of no worker */
+    struct lq_generation *generation; /* ... but of its initialize */
+    struct lq_worker *worker;         /* whose it is: until join it is there */
+    int id;                           /* ... its place, from 1 */
+    char *text;                       /* lq_mem; NULL: none */
 } lq_report;
 
 #endif

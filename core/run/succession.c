@@ -1,6 +1,8 @@
 /* succession.c - see succession.h. */
 #include "run/succession.h"
 
+#include <errno.h>
+
 #include "base/err.h"
 
 enum {
@@ -52,6 +54,7 @@ static void on_look(lq_timer *timer)
     const char *changed = lq_code_look(s->current->code, &mark), *other;
 
     if (s->failed && (other = lq_code_look(s->failed, &mark))) changed = other;
+    if ((other = lq_services_look(s->services, &mark))) changed = other;
     if (changed && (mark == s->seen || s->looks >= LOOKS_MAX)) {
         lq_log_printf(s->cfg.worker.log, LQ_LOG_INFO, "%s has changed: reload",
                       changed);
@@ -92,6 +95,7 @@ static void on_accepting(lq_generation *g)
 
     s->current = g;
     s->next = NULL;
+    lq_services_settle(s->services, &g->declared, number_of(g));
     if (old) {
         lq_generation_end(old, LQ_WORKER_RETIRE);
         tell_reloaded(s, NULL);
@@ -117,6 +121,8 @@ static void on_failed(lq_generation *g, const char *text)
     s->number--;
     s->next = NULL;
     lq_generation_end(g, LQ_WORKER_STOP);
+    lq_services_settle(s->services, &s->current->declared,
+                       number_of(s->current));
     go_on(s);
 }
 
@@ -147,13 +153,24 @@ static bool is_over(const lq_succession *s)
     return link == &s->generations;
 }
 
-/* Without respawning the one that serves may do so by itself. */
+/* The workers have gone: nobody calls the services any more. Without respawning
+ * the generation that serves may end by itself. */
 static void on_ended(lq_generation *g)
 {
     lq_succession *s = g->cfg.data;
 
-    if (s->is_ending ? is_over(s) : g == s->current)
+    if (!s->is_ending ? g == s->current
+                      : is_over(s) && lq_services_have_ended(s->services))
         s->cfg.on_ended(s->cfg.data);
+    else if (s->is_ending && is_over(s))
+        lq_services_end(s->services, LQ_WORKER_DRAIN);
+}
+
+static void on_services_ended(void *data)
+{
+    lq_succession *s = data;
+
+    if (is_over(s)) s->cfg.on_ended(s->cfg.data);
 }
 
 /* ---- all of them -------------------------------------------------------- */
@@ -166,7 +183,24 @@ int lq_succession_lost(const lq_succession *s, bool have_served)
     for (link = s->generations.next; link != &s->generations; link = link->next)
         if (generation_at(link)->has_served == have_served)
             lost += lq_generation_lost(generation_at(link));
+    if (have_served && s->services) lost += lq_services_lost(s->services);
     return lost;
+}
+
+static int make_services(lq_succession *s)
+{
+    lq_services_cfg cfg = {
+        .loop = s->cfg.loop,
+        .worker = s->cfg.worker,
+        .on_ended = on_services_ended,
+        .data = s,
+    };
+
+    if (s->services) return 0;
+    cfg.worker.sockets = NULL;
+    cfg.worker.roster = NULL;
+    s->services = lq_services_new(&cfg);
+    return s->services ? 0 : -ENOMEM;
 }
 
 static int make(lq_succession *s, lq_generation **out)
@@ -174,6 +208,7 @@ static int make(lq_succession *s, lq_generation **out)
     lq_generation_cfg cfg = {
         .loop = s->cfg.loop,
         .worker = s->cfg.worker,
+        .services = s->services,
         .is_first = !s->current,
         .on_prepared = on_prepared,
         .on_accepting = on_accepting,
@@ -192,6 +227,7 @@ int lq_succession_start(lq_succession *s)
     lq_generation *g;
     int err;
 
+    if ((err = make_services(s)) < 0) return err;
     s->number++;
     err = make(s, &g);
     if (err == 0 && (err = lq_generation_start(g)) < 0) lq_generation_free(g);
@@ -239,10 +275,12 @@ void lq_succession_end(lq_succession *s, int order)
 
     s->is_ending = true;
     lq_timer_stop(lq_loop_timers(s->cfg.loop), &s->look);
-    if (is_over(s)) {
+    if (!s->services) {
         s->cfg.on_ended(s->cfg.data);
         return;
     }
+    if (is_over(s) || order == LQ_WORKER_STOP)
+        lq_services_end(s->services, order);
     for (link = s->generations.next; link != &s->generations;
          link = link->next) {
         g = generation_at(link);
@@ -256,6 +294,7 @@ void lq_succession_bury(lq_succession *s, const lq_broken *broken)
 
     for (link = s->generations.next; link != &s->generations; link = link->next)
         lq_generation_bury(generation_at(link), broken);
+    if (s->services) lq_services_bury(s->services, broken);
 }
 
 /* All but the one that serves. Not out of their own callbacks. */
@@ -280,6 +319,7 @@ void lq_succession_watch(lq_succession *s)
 
     for (link = s->generations.next; link != &s->generations; link = link->next)
         lq_generation_watch(generation_at(link));
+    lq_services_watch(s->services);
     free_ended(s);
 }
 
@@ -295,4 +335,5 @@ void lq_succession_fini(lq_succession *s)
     s->current = NULL;
     free_ended(s);
     lq_code_unref(s->failed);
+    lq_services_free(s->services);
 }

@@ -5,11 +5,9 @@
  * (--watch), makes the next one beside it; when all its workers accept, the old
  * one retires. One that cannot be made is dropped.
  *
- * Owns:    the generations until they have ended, and the text of the newest
- *          one that failed.
- * Thread:  main thread.
- * Life:    init -> start -> (reload | watch | bury)* -> end -> on_ended ->
- * fini. Knows:   generation.
+ * Owns:    the services, the generations until they have ended, and the text of
+ * the newest one that failed. Thread:  main thread. Life:    init -> start ->
+ * (reload | watch | bury)* -> end -> on_ended -> fini. Knows:   generation.
  */
 #ifndef LQ_SUCCESSION_H
 #define LQ_SUCCESSION_H
@@ -41,6 +39,7 @@ typedef struct lq_succession_cfg {
 
 struct lq_succession {
     lq_succession_cfg cfg;
+    lq_services *services;  /* NULL: not yet */
     lq_list generations;    /* all that are not freed */
     lq_generation *current; /* serves; NULL: not yet */
     lq_generation *next;    /* loads and prepares; NULL: none */

@@ -15,6 +15,7 @@
 #include "base/broken.h"
 #include "base/mem.h"
 #include "lua/app.h"
+#include "lua/calls.h"
 #include "lua/dispatch.h"
 #include "lua/stream.h"
 #include "lua/subscription.h"
@@ -49,7 +50,7 @@ struct lq_worker {
     /* Constant once the thread runs. */
     lq_worker_cfg cfg;
     lq_log log;
-    char who[16];
+    char who[64];
     lq_thread thread;
 
     /* Any thread. */
@@ -68,6 +69,7 @@ struct lq_worker {
     size_t listener_count;
     size_t closing;    /* listeners, net and mailbox that still close */
     lq_timer deadline; /* of the drain */
+    lq_timer over;     /* the last call of a service has been answered */
     lq_timer again;    /* the drain looks once more at idle connections */
     worker_state state;
     bool has_started; /* App:close() is due */
@@ -111,7 +113,7 @@ static void report(lq_worker *w, int type, const char *text)
     r->msg.type = type;
     r->id = w->cfg.id;
     r->worker = w;
-    r->generation = w->cfg.owner;
+    r->crew = w->cfg.crew;
     if (text) r->text = lq_mem_strndup(text, strlen(text));
     if (lq_mailbox_push(w->cfg.to_main, &r->msg) == 0) return;
     lq_mem_free(r->text);
@@ -321,19 +323,40 @@ static void on_ready(lq_app *app, bool ok)
     if (!ok) report(w, LQ_REPORT_FAILED, lq_app_error(app));
 }
 
+/* Topic 0: of calls. */
+static bool on_note(void *data, const lq_sender *from, const lq_note *note)
+{
+    lq_worker *w = data;
+
+    if (note->topic)
+        return lq_subscriptions_deliver(w->vm.subscriptions, from, note);
+    lq_calls_take(w->vm.calls, from, note);
+    return false;
+}
+
+static void on_notes(void *data)
+{
+    lq_worker *w = data;
+
+    lq_subscriptions_run(w->vm.subscriptions);
+}
+
 static int join_hub(lq_worker *w)
 {
+    const lq_service_spec *service = w->cfg.service;
     lq_hub_member_cfg cfg = {
         .loop = &w->loop,
-        .id = w->cfg.id,
-        .name = "",
-        .on_message = lq_subscriptions_deliver,
-        .on_messages = lq_subscriptions_run,
+        .id = service ? 0 : w->cfg.id,
+        .name = service ? service->name : "",
+        .on_message = on_note,
+        .on_messages = on_notes,
+        .data = w,
     };
     int err;
 
-    w->vm.subscriptions = cfg.data = lq_subscriptions_new(&w->vm);
-    if (!cfg.data) return -ENOMEM;
+    w->vm.subscriptions = lq_subscriptions_new(&w->vm);
+    w->vm.calls = lq_calls_new(&w->vm);
+    if (!w->vm.subscriptions || !w->vm.calls) return -ENOMEM;
     err = lq_hub_join(&w->vm.hub, w->cfg.hub, &cfg);
     if (err == 0) atomic_store(&w->member, w->vm.hub);
     return err;
@@ -346,11 +369,13 @@ static void start_accepting(lq_worker *w)
     if (w->state != WORKER_PREPARED) return;
     w->state = WORKER_ACCEPTING;
     w->net.router = w->app.router;
-    lq_spread_join(w->cfg.spread, index_of(w), w->cfg.pulse);
+    if (!w->cfg.service)
+        lq_spread_join(w->cfg.spread, index_of(w), w->cfg.pulse);
     for (i = 0; i < w->listener_count; i++) lq_listener_start(&w->listeners[i]);
     lq_hub_open(w->vm.hub);
     report(w, LQ_REPORT_ACCEPTING, NULL);
-    lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
+    if (!w->cfg.service)
+        lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
 }
 
 /* ---- the end
@@ -385,7 +410,7 @@ static void on_hub_closed(void *data)
 /* Takes no connections any more. From now on another one may have the place. */
 static void part(lq_worker *w)
 {
-    if (w->state == WORKER_ACCEPTING)
+    if (w->state == WORKER_ACCEPTING && !w->cfg.service)
         lq_spread_part(w->cfg.spread, index_of(w), w->cfg.pulse);
 }
 
@@ -397,6 +422,7 @@ static void close_all(lq_worker *w)
     part(w);
     w->state = WORKER_CLOSING;
     lq_timer_stop(lq_loop_timers(&w->loop), &w->deadline);
+    lq_timer_stop(lq_loop_timers(&w->loop), &w->over);
     lq_timer_stop(lq_loop_timers(&w->loop), &w->again);
     if (w->vm.L) lq_tasks_cancel(&w->vm);
     w->closing = w->listener_count + w->is_net_open + (w->vm.hub != NULL) + 1;
@@ -444,8 +470,9 @@ static void on_deadline(lq_timer *timer)
         close_all(w);
         return;
     }
-    (void)lq_net_drain(&w->net); /* nothing is left unread */
-    leave(w);                    /* App:close() has a deadline of its own */
+    /* Nothing is left unread. */
+    if (w->is_net_open) (void)lq_net_drain(&w->net);
+    leave(w); /* App:close() has a deadline of its own */
     if (w->state == WORKER_LEAVING &&
         lq_timer_start(lq_loop_timers(&w->loop), &w->deadline, at_ms) < 0)
         close_all(w);
@@ -460,8 +487,26 @@ static void stop_listening(lq_worker *w)
         lq_listener_stop(&w->listeners[i]);
     }
     part(w);
+    if (w->cfg.service && w->vm.hub) lq_hub_part(w->vm.hub);
     w->state = WORKER_DRAINING;
     report(w, LQ_REPORT_DRAINING, NULL);
+}
+
+static void on_over(lq_timer *timer)
+{
+    lq_worker *w = LQ_CONTAINER_OF(timer, lq_worker, over);
+
+    if (w->state == WORKER_DRAINING) leave(w);
+}
+
+/* A service has answered its last call. Not inside the task of it. */
+static void on_calls_over(void *data)
+{
+    lq_worker *w = data;
+
+    if (lq_timer_start(lq_loop_timers(&w->loop), &w->over,
+                       lq_loop_now(&w->loop)) < 0)
+        leave(w);
 }
 
 /* App:close() has a deadline too where no connection is left to wait for. */
@@ -479,6 +524,8 @@ static void retire(lq_worker *w)
     if (w->is_net_open) {
         lq_net_retire(&w->net);
         leave_if_done(w);
+    } else if (w->cfg.service && w->vm.calls) {
+        lq_calls_drain(w->vm.calls, on_calls_over, w);
     } else {
         leave(w);
     }
@@ -488,7 +535,7 @@ static void end_idle(lq_worker *w)
 {
     uint64_t at_ms = lq_loop_now(&w->loop) + LQ_NET_NEW_MS;
 
-    if (w->state == WORKER_DRAINING && lq_net_drain(&w->net))
+    if (w->state == WORKER_DRAINING && w->is_net_open && lq_net_drain(&w->net))
         (void)!lq_timer_start(lq_loop_timers(&w->loop), &w->again, at_ms);
 }
 
@@ -579,6 +626,12 @@ static void on_broken(lq_vm *vm)
     lq_worker_tell(w, LQ_WORKER_RETIRE);
 }
 
+static double busy_limit(const lq_worker *w)
+{
+    return w->cfg.service ? w->cfg.service->busy_timeout
+                          : w->cfg.options->busy_timeout;
+}
+
 /* The state, the net and the listeners; then the app's first step. */
 static int open_all(lq_worker *w)
 {
@@ -593,7 +646,9 @@ static int open_all(lq_worker *w)
         .lua_path = w->cfg.paths->lua,
         .lib_path = w->cfg.paths->lib,
         .code = w->cfg.code,
-        .memory_limit = w->cfg.options->memory_limit,
+        .memory_limit =
+            w->cfg.service ? 0 : (size_t)w->cfg.options->memory_limit,
+        .service = w->cfg.service,
         .on_stop = on_stop,
         .on_full = on_full,
         .on_broken = on_broken,
@@ -602,11 +657,16 @@ static int open_all(lq_worker *w)
     int err = lq_vm_open(&w->vm, &cfg);
 
     if (err < 0) return err;
-    w->vm.running.limit_s = w->cfg.options->busy_timeout;
+    w->vm.running.limit_s = busy_limit(w);
     if ((err = join_hub(w)) < 0) return err;
     if ((err = lq_dispatch_init(&w->dispatch, &w->vm)) < 0) return err;
     if ((err = lq_app_init(&w->app, &w->vm)) < 0) return err;
     w->app.data = w;
+    if (w->cfg.service) {
+        lq_app_run(&w->app, "service", (lq_str){script, strlen(script)},
+                   w->cfg.service->arg, on_started);
+        return 0;
+    }
     if ((err = open_net(w)) < 0) return err;
     if ((err = open_listeners(w)) < 0) return err;
     lq_app_run(&w->app, "start", (lq_str){script, strlen(script)},
@@ -622,6 +682,7 @@ static void close_state(lq_worker *w)
     lq_vm_close(&w->vm);
     lq_dispatch_fini(w->dispatch);
     lq_subscriptions_free(w->vm.subscriptions);
+    lq_calls_free(w->vm.calls);
     if (w->vm.hub) lq_hub_leave(w->vm.hub);
 }
 
@@ -686,14 +747,19 @@ static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
 
     if (!w) return NULL;
     w->cfg = *cfg;
-    snprintf(w->who, sizeof w->who, "w%d", cfg->id);
+    if (cfg->service)
+        snprintf(w->who, sizeof w->who, "%s", cfg->service->name);
+    else
+        snprintf(w->who, sizeof w->who, "w%d", cfg->id);
     if (!alloc_reports(w)) goto fail;
-    if (lq_log_init(&w->log, cfg->log, w->who, cfg->id) < 0) goto fail;
+    if (lq_log_init(&w->log, cfg->log, w->who, cfg->service ? 0 : cfg->id) < 0)
+        goto fail;
     if (lq_clients_init(&w->clients) < 0) {
         lq_log_fini(&w->log);
         goto fail;
     }
     lq_timer_init(&w->deadline, on_deadline);
+    lq_timer_init(&w->over, on_over);
     lq_timer_init(&w->again, on_again);
     lq_watch_init(&w->watch, &w->vm.running, cfg->pulse);
     return w;
@@ -729,7 +795,10 @@ int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg)
     int err;
 
     if (!w) return -ENOMEM;
-    snprintf(name, sizeof name, LQ_BROKEN_WORKER "%d", cfg->id);
+    if (cfg->service)
+        snprintf(name, sizeof name, LQ_BROKEN_WORKER ":%s", cfg->service->name);
+    else
+        snprintf(name, sizeof name, LQ_BROKEN_WORKER "%d", cfg->id);
     if ((err = lq_loop_open(&w->loop)) < 0) goto fail;
     lq_loop_keep_pulse(&w->loop, cfg->pulse);
     err = lq_mailbox_open(&w->mailbox, lq_loop_uv(&w->loop), on_message, w);
@@ -746,7 +815,7 @@ fail:
 
 bool lq_worker_watch(lq_worker *w, uint64_t now_ms)
 {
-    uint64_t limit_ms = ms_of(w->cfg.options->busy_timeout);
+    uint64_t limit_ms = ms_of(busy_limit(w));
 
     return limit_ms && lq_watch_look(&w->watch, w->thread.id, now_ms, limit_ms);
 }
@@ -778,7 +847,8 @@ void lq_worker_give_up(lq_worker *w)
     lq_hub_member *member = atomic_load(&w->member);
 
     if (member) lq_hub_part(member);
-    lq_spread_part(w->cfg.spread, index_of(w), w->cfg.pulse);
+    if (!w->cfg.service)
+        lq_spread_part(w->cfg.spread, index_of(w), w->cfg.pulse);
     while (count-- > 0) lq_spread_leave(w->cfg.spread, index_of(w));
     drop_orders(w);
     (void)!lq_worker_tell(w, LQ_WORKER_STOP);

@@ -17,6 +17,7 @@
 #include "hub/hub.h"
 #include "log/log.h"
 #include "lua/code.h"
+#include "lua/vm.h"
 #include "run/options.h"
 #include "run/report.h"
 #include "run/roster.h"
@@ -50,10 +51,11 @@ typedef struct lq_worker_cfg {
     lq_str context; /* packed by initialize */
     lq_code *code;
     lq_hub *hub;
-    struct lq_generation *owner; /* what the reports name */
-    lq_mailbox *to_main;         /* ... and where they go */
-    lq_roster *roster;           /* the way to the others */
-    lq_pulse *pulse;             /* where its loop keeps it: the spread's */
+    const lq_service_spec *service; /* NULL: it is a worker, with sockets */
+    struct lq_crew *crew;           /* what the reports name */
+    lq_mailbox *to_main;            /* ... and where they go */
+    lq_roster *roster;              /* the way to the others */
+    lq_pulse *pulse;                /* where its loop keeps it: the spread's */
     const lq_log *log; /* of the main thread: the worker's is like it */
 } lq_worker_cfg;
 

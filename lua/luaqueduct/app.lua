@@ -8,6 +8,7 @@ local boot = require "luaqueduct.boot"
 local dispatch = require "luaqueduct.core.dispatch"
 local hooks = require "luaqueduct.hooks"
 local pack = require "luaqueduct.core.pack"
+local service = require "luaqueduct.core.service"
 
 local m = {}
 
@@ -20,7 +21,7 @@ local app, compiled
 ---@return string context packed, for every worker
 function m.initialize(script, packed)
   local loaded = boot.load(script, assert(pack.unpack(packed)))
-  return pack.pack(boot.initialize(loaded))
+  return pack.pack(boot.initialize(loaded, script))
 end
 
 --- Suspends the task as long as `App:prepare` and `App:entry_point` do.
@@ -39,12 +40,19 @@ function m.start(script, packed)
   return compiled.router
 end
 
+--- Suspends the task as long as the service's `prepare` does.
+---@param script string path of the app
+---@param packed string the argument of `prepare`
+function m.service(script, packed)
+  app = boot.service(script, service.path(), pack.unpack(packed))
+end
+
 --- Suspends the task as long as `App:ready` does.
 function m.ready()
   boot.ready(app)
 end
 
---- Suspends the task as long as `App:close` does.
+--- Suspends the task as long as `close` of the app, or of the service, does.
 function m.close()
   boot.close(app)
 end
@@ -55,7 +63,7 @@ end
 ---@return string text
 function m.routes(script, packed)
   local loaded = boot.load(script, assert(pack.unpack(packed)))
-  boot.initialize(loaded)
+  boot.initialize(loaded, script)
   return boot.routes(boot.entry_point(loaded))
 end
 

@@ -8,6 +8,8 @@
 local channel = require "luaqueduct.channel"
 local log = require "luaqueduct.log"
 local modules = require "luaqueduct.require"
+local service = require "luaqueduct.service"
+local service_core = require "luaqueduct.core.service"
 local source = require "luaqueduct.core.source"
 
 local m = {}
@@ -36,6 +38,14 @@ local function install()
   rawset(_G, "print", log.print)
 end
 
+local function load_file(path)
+  local chunk, err = source.load(path)
+
+  -- The one message of Lua that names no file.
+  if not chunk then error(err:find "^attempt to load a" and path .. ": " .. err or err, 0) end
+  return chunk
+end
+
 --- Loads the script. Suspends the task where its top level does.
 ---@param script string
 ---@param context table options.context
@@ -44,12 +54,7 @@ function m.load(script, context)
   look_beside(script)
   install()
 
-  local chunk, err = source.load(script)
-  if not chunk then
-    -- The one message of Lua that names no file.
-    error(err:find "^attempt to load a" and script .. ": " .. err or err, 0)
-  end
-  local app = channel.from(script, chunk(script))
+  local app = channel.from(script, load_file(script)(script))
   app.options = { context = context }
   return app
 end
@@ -58,8 +63,12 @@ end
 
 --- Runs `App.initialize`.
 ---@param app luaqueduct.Channel
+---@param script? string beside which the scripts of services are
 ---@return table context for every worker
-function m.initialize(app)
+function m.initialize(app, script)
+  local options = { context = app.options.context }
+
+  app.options = setmetatable(options, { __index = { service = service.declarer(folder_of(script or "")) } })
   if app.initialize then app.initialize(app.options) end
   if type(app.options.context) ~= "table" then
     error("options.context must stay a table; initialize has made it a "
@@ -98,6 +107,28 @@ end
 ---@param app luaqueduct.Channel
 function m.close(app)
   if app.close then app:close() end
+end
+
+-- ---- services -------------------------------------------------------------------------------
+
+--- Loads the script of this service and runs its `prepare`; from then on it answers.
+---@param script string of the app
+---@param path string
+---@param arg any
+---@return table service
+function m.service(script, path, arg)
+  look_beside(script)
+  install()
+
+  local definition = load_file(path)(path)
+  local is_concurrent = service.is_concurrent(definition)
+  if is_concurrent == nil then
+    error(("%s: the script of a service must return what aq.service() has made, not a %s"):format(
+      path, type(definition)), 0)
+  end
+  if definition.prepare then definition:prepare(arg) end
+  service_core.serve(definition, is_concurrent)
+  return definition
 end
 
 -- ---- the routing table as text --------------------------------------------------------------

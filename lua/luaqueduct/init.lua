@@ -14,6 +14,7 @@ local json = require "luaqueduct.core.json"
 local log = require "luaqueduct.log"
 local response = require "luaqueduct.response"
 local router = require "luaqueduct.router"
+local service = require "luaqueduct.service"
 local task = require "luaqueduct.task"
 
 ---@type luaqueduct
@@ -58,6 +59,7 @@ local aq = {
 
   -- Messages.
   hub = hub,
+  service = service.service,
 
   -- Logging.
   log = log.log,

@@ -64,6 +64,14 @@ local modules = {
     stats = missing "aq.hub.stats",
     subscribe = missing "aq.hub.subscribe",
   },
+  ["luaqueduct.core.service"] = {
+    call = missing "a service",
+    cast = missing "a service",
+    declare = missing "options:service",
+    knows = missing "aq.service",
+    path = missing "a service",
+    serve = missing "a service",
+  },
   ["luaqueduct.core.instance"] = setmetatable({}, instance_mt),
   ["luaqueduct.core.log"] = log_of(write_line, is_enabled),
   ["luaqueduct.core.task"] = {
