@@ -72,7 +72,8 @@ int lq_batch_add(lq_batch **batch, const lq_note *note)
     if (grow(batch, sizeof h + note->bytes.len) < 0) return -ENOMEM;
     b = *batch;
     memcpy(b->bytes + b->len, &h, sizeof h);
-    memcpy(b->bytes + b->len + sizeof h, note->bytes.ptr, note->bytes.len);
+    if (note->bytes.len)
+        memcpy(b->bytes + b->len + sizeof h, note->bytes.ptr, note->bytes.len);
     b->len += sizeof h + note->bytes.len;
     b->count++;
     return 0;

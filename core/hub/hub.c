@@ -78,6 +78,7 @@ struct lq_hub_member {
     int last_found; /* the slot of the service told last */
     lq_inbox inbox;
     bool is_open;   /* guarded by the hub's lock; its own thread may read it */
+    bool is_hidden; /* the same */
     bool is_parted; /* the same */
     void (*on_closed)(void *data);
     void *closed_data;
@@ -639,7 +640,8 @@ static bool find_open(lq_hub_member *m, const char *text, lq_hub_address *out)
     for (i = 1; i <= hub->slot_count; i++) {
         at = (m->last_found + i) % hub->slot_count;
         other = hub->slots[at];
-        if (!other || !other->is_open || strcmp(other->self.name, text) != 0)
+        if (!other || !other->is_open || other->is_hidden ||
+            strcmp(other->self.name, text) != 0)
             continue;
         m->last_found = at;
         *out = (lq_hub_address){at, other->self.serial};
@@ -703,6 +705,13 @@ void lq_hub_open(lq_hub_member *m)
     uv_rwlock_wrunlock(&m->hub->lock);
     send_kept(m);
     m->cfg.on_messages(m->cfg.data);
+}
+
+void lq_hub_hide(lq_hub_member *m)
+{
+    uv_rwlock_wrlock(&m->hub->lock);
+    m->is_hidden = true;
+    uv_rwlock_wrunlock(&m->hub->lock);
 }
 
 LQ_ANY_THREAD void lq_hub_part(lq_hub_member *m)

@@ -114,6 +114,10 @@ typedef struct lq_hub_stats {
 
 void lq_hub_member_stats(lq_hub_member *m, lq_hub_stats *out);
 
+/* A service that ends: nobody finds it by its name any more; who knows its
+ * address reaches it. */
+void lq_hub_hide(lq_hub_member *m);
+
 /* Nobody reaches it any more. */
 LQ_ANY_THREAD void lq_hub_part(lq_hub_member *m);
 

@@ -69,7 +69,6 @@ struct lq_calls {
     int service_ref; /* its table; LUA_NOREF: none */
     size_t queue_max;
     bool is_concurrent;
-    bool is_draining;
     lq_list queue; /* jobs that wait */
     size_t queued;
     size_t running;
@@ -451,6 +450,15 @@ static int serve(lua_State *L)
 
 static void run_next(lq_calls *c);
 
+static void check_idle(lq_calls *c)
+{
+    void (*on_idle)(void *) = c->on_idle;
+
+    if (!on_idle || c->running > 0 || c->queued > 0) return;
+    c->on_idle = NULL;
+    on_idle(c->idle_data);
+}
+
 static void on_done(lq_task *t, int status, int results)
 {
     job *j = t->owner;
@@ -470,10 +478,7 @@ static void on_done(lq_task *t, int status, int results)
     c->running--;
     lq_mem_free(j);
     run_next(c);
-    if (c->is_draining && c->running == 0 && c->on_idle) {
-        c->on_idle(c->idle_data);
-        c->on_idle = NULL;
-    }
+    check_idle(c);
 }
 
 static bool start(lq_calls *c, job *j)
@@ -496,7 +501,7 @@ static void run_next(lq_calls *c)
     lq_list *link;
     job *j;
 
-    while (c->service_ref != LUA_NOREF && !c->is_draining &&
+    while (c->service_ref != LUA_NOREF &&
            (c->is_concurrent || c->running == 0) &&
            (link = lq_list_pop_front(&c->queue))) {
         c->queued--;
@@ -532,8 +537,8 @@ static void take_request(lq_calls *c, const head *h, lq_str rest)
         reply_code(c, &refused, LQ_EOVERLOADED);
         return;
     }
-    if (c->is_draining || c->queued >= c->queue_max) {
-        reply_code(c, j, c->is_draining ? LQ_ESERVICEDOWN : LQ_EOVERLOADED);
+    if (c->queued >= c->queue_max) {
+        reply_code(c, j, LQ_EOVERLOADED);
         lq_mem_free(j);
         return;
     }
@@ -569,27 +574,9 @@ void lq_calls_serve(lq_calls *c, lua_State *L, size_t queue, bool is_concurrent)
     c->is_concurrent = is_concurrent;
 }
 
-bool lq_calls_are_busy(const lq_calls *c)
-{
-    return c->running > 0;
-}
-
 void lq_calls_drain(lq_calls *c, void (*on_idle)(void *data), void *data)
 {
-    lq_list *link;
-    job *j;
-
-    c->is_draining = true;
-    while ((link = lq_list_pop_front(&c->queue))) {
-        j = LQ_CONTAINER_OF(link, job, link);
-        reply_code(c, j, LQ_ESERVICEDOWN);
-        lq_mem_free(j);
-    }
-    c->queued = 0;
     c->on_idle = on_idle;
     c->idle_data = data;
-    if (c->running == 0) {
-        c->on_idle = NULL;
-        on_idle(data);
-    }
+    check_idle(c);
 }

@@ -32,11 +32,8 @@ void lq_calls_serve(lq_calls *c, lua_State *L, size_t queue,
 /* A note on topic 0. */
 void lq_calls_take(lq_calls *c, const lq_sender *from, const lq_note *note);
 
-/* Whether calls are answered just now or wait for it. */
-bool lq_calls_are_busy(const lq_calls *c);
-
-/* A service that ends: who waits in its queue is told, and who calls, too.
- * on_idle comes when none is answered any more, at once if so. */
+/* A service that ends: on_idle comes, once, when no call is answered or waits
+ * any more, at once if so. */
 void lq_calls_drain(lq_calls *c, void (*on_idle)(void *data), void *data);
 
 /* calls.call(name, timeout, method, ...) -> any | nil, error: waits */

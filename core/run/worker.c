@@ -487,7 +487,7 @@ static void stop_listening(lq_worker *w)
         lq_listener_stop(&w->listeners[i]);
     }
     part(w);
-    if (w->cfg.service && w->vm.hub) lq_hub_part(w->vm.hub);
+    if (w->cfg.service && w->vm.hub) lq_hub_hide(w->vm.hub);
     w->state = WORKER_DRAINING;
     report(w, LQ_REPORT_DRAINING, NULL);
 }
@@ -504,7 +504,8 @@ static void on_calls_over(void *data)
 {
     lq_worker *w = data;
 
-    if (lq_timer_start(lq_loop_timers(&w->loop), &w->over,
+    if (w->state == WORKER_DRAINING &&
+        lq_timer_start(lq_loop_timers(&w->loop), &w->over,
                        lq_loop_now(&w->loop)) < 0)
         leave(w);
 }

@@ -66,9 +66,9 @@ end
 ---@param script? string beside which the scripts of services are
 ---@return table context for every worker
 function m.initialize(app, script)
-  local options = { context = app.options.context }
+  local methods = { service = service.declarer(folder_of(script or "")) }
 
-  app.options = setmetatable(options, { __index = { service = service.declarer(folder_of(script or "")) } })
+  app.options = setmetatable({ context = app.options.context }, { __index = methods })
   if app.initialize then app.initialize(app.options) end
   if type(app.options.context) ~= "table" then
     error("options.context must stay a table; initialize has made it a "

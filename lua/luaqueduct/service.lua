@@ -100,8 +100,8 @@ local function connect(name, options)
   check_name(name)
   check_options(options, { timeout = true }, "aq.service")
   if not core.knows(name) then
-    place.raise("there is no service %q: options:service(%q, \"file.lua\") in App.initialize declares it",
-      name, name)
+    place.raise("there is no service %q: in App.initialize options:service(%q, \"file.lua\") "
+      .. "declares one", name, name)
   end
   local timeout = seconds_of(options and options.timeout, DEFAULT_TIMEOUT, "the timeout")
   return setmetatable({ name = name, timeout = timeout }, service_mt)
