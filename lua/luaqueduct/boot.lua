@@ -54,7 +54,8 @@ function m.load(script, context)
   look_beside(script)
   install()
 
-  local app = channel.from(script, load_file(script)(script))
+  local chunk = load_file(script)
+  local app = channel.from(script, chunk(script))
   app.options = { context = context }
   return app
 end
@@ -120,7 +121,8 @@ function m.service(script, path, arg)
   look_beside(script)
   install()
 
-  local definition = load_file(path)(path)
+  local chunk = load_file(path)
+  local definition = chunk(path)
   local is_concurrent = service.is_concurrent(definition)
   if is_concurrent == nil then
     error(("%s: the script of a service must return what aq.service() has made, not a %s"):format(

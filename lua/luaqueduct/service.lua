@@ -20,7 +20,13 @@ local function check_options(options, known, what)
     place.raise("the options of %s must be a table, not a %s", what, type(options))
   end
   for name in pairs(options) do
-    if not known[name] then place.raise("unknown option %s of %s", tostring(name), what) end
+    if not known[name] then
+      local names = {}
+      for other in pairs(known) do names[#names + 1] = other end
+      table.sort(names)
+      place.raise("unknown option %s of %s; known are %s", tostring(name), what,
+        table.concat(names, ", "))
+    end
   end
   return options
 end

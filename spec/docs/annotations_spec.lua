@@ -7,10 +7,26 @@ local json = require "luaqueduct.core.json"
 
 local META = "lua/luaqueduct/meta"
 
+--- The Lua part of services, without the C part that needs a worker.
+local function load_service()
+  local name = "luaqueduct.core.service"
+  local core, service = package.loaded[name], package.loaded["luaqueduct.service"]
+
+  package.loaded[name], package.loaded["luaqueduct.service"] = {}, nil
+  local loaded = require "luaqueduct.service"
+  package.loaded[name], package.loaded["luaqueduct.service"] = core, service
+  return loaded
+end
+
 -- Tables that apps fill; what is known of them is said by the error for what is not.
 local OPTION_TABLES = {
   ["luaqueduct.CookieOptions"] = function(unknown)
     require("luaqueduct.cookie").bake("name", "value", unknown)
+  end,
+  ["luaqueduct.CallOptions"] = function(unknown) load_service().service("name", unknown) end,
+  ["luaqueduct.ServiceKind"] = function(unknown) load_service().service(unknown) end,
+  ["luaqueduct.ServiceOptions"] = function(unknown)
+    load_service().declarer "."({}, "name", "path", nil, unknown)
   end,
   ["luaqueduct.Limits"] = function(unknown) require("luaqueduct.limits").merge({}, unknown) end,
 }

@@ -40,6 +40,11 @@ local function request_members(req)
   return list
 end
 
+function App.initialize(options)
+  options:service("probe", "probe.lua")
+  options.context.service = { type = kind_of(options.service).type }
+end
+
 function App:entry_point()
   local router = aq.router()
   router:get("/:name", function(req)
@@ -57,7 +62,13 @@ function App:entry_point()
       ["luaqueduct.Instance"] = members(aq.instance),
       ["luaqueduct.Json"] = members(aq.json),
       ["luaqueduct.Logger"] = members(aq.logger "probe", aq.log),
-      ["luaqueduct.Options"] = members(self.options),
+      ["luaqueduct.Options"] = {
+        context = kind_of(self.options.context), service = self.options.context.service,
+      },
+      ["luaqueduct.ServiceDefinition"] = {
+        prepare = { type = "function" }, close = { type = "function" },
+      },
+      ["luaqueduct.Service"] = members(methods(aq.service "probe")),
       ["luaqueduct.Subscription"] = members(methods(aq.hub.subscribe("probe", function() end))),
       ["luaqueduct.Request"] = request_members(req),
       ["luaqueduct.Response"] = members(response, methods(response)),
@@ -89,7 +100,10 @@ local api = {}
 ---@return table<string, table<string, table>> members class -> name -> { type }, and for a function
 ---  also { is_lua }, and for one of Lua { params = names, source = path, line }
 function api.members()
-  local app <close> = server.start { source = PROBE }
+  local app <close> = server.start {
+    source = PROBE,
+    files = { ["probe.lua"] = "return require('luaqueduct').service()" },
+  }
   local res = app:get "/probe"
 
   app:stop()

@@ -352,6 +352,7 @@ local modules = {
     return LEVELS[level] >= LEVELS[fake.level]
   end),
   ["luaqueduct.core.errors"] = { new = new_error },
+  ["luaqueduct.core.service"] = { knows = function() return false end },
   ["luaqueduct.core.instance"] = {
     id = 1, workers = 1, restarts = 0, generation = 1, stop = function() end,
   },

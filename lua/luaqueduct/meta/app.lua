@@ -15,8 +15,11 @@
 ---@alias luaqueduct.Controller luaqueduct.Handler|luaqueduct.Handling
 
 --- What `initialize` gets, and `self.options` is.
+--- In `initialize`, `options:service(name, path, arg, options)` declares a service: a thread of its
+--- own with the script at `path`, beside the app's; `arg` goes to its `prepare`.
 ---@class luaqueduct.Options
 ---@field context table copied into every worker
+---@field service? fun(self: any, name: string, path: string, arg: any, options: any)
 
 --- What an app script returns, from `aq.channel()`. All functions but `entry_point` are optional;
 --- those with a `self` run in every worker and may wait.

@@ -140,6 +140,15 @@ function aq.html(text, status) end
 ---@nodiscard
 function aq.stream(fn, headers) end
 
+-- ---- services -----------------------------------------------------------------------------
+
+--- A service to be called, by its name; or, without one, what the script of a service returns, to
+--- be filled with functions. Raises for a name that nobody has declared.
+---@param name? string|luaqueduct.ServiceKind
+---@param options? luaqueduct.CallOptions
+---@return luaqueduct.ServiceDefinition|luaqueduct.Service
+function aq.service(name, options) end
+
 -- ---- waiting --------------------------------------------------------------------------------
 
 --- Suspends the task. Raises when `seconds` is negative.
