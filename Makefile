@@ -40,8 +40,8 @@ HTTP_SRC := $(ROUTE_SRC) $(addprefix core/http/, request.c members.c forwarded.c
     response.c)
 LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
 # What of room `log` starts no thread.
-LOG_PURE_SRC := $(addprefix core/log/, level.c record.c escape.c render.c \
-    queue.c log.c sink.c)
+LOG_PURE_SRC := $(addprefix core/log/, level.c record.c cut.c escape.c \
+    render.c queue.c log.c sink.c)
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c hub.c)
 NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
@@ -66,7 +66,8 @@ TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)
 ALLOCFAIL_SRC := $(if $(filter allocfail,$(VARIANT)),spec/support/alloc_fail.c)
 
 # luaqueduct.core for plain Lua: no thread, no socket, no loop.
-MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) core/log/escape.c $(LUA_PURE_SRC)
+MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) core/log/cut.c core/log/escape.c \
+    $(LUA_PURE_SRC)
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(HUB_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
 SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \

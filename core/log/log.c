@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "log/cut.h"
 #include "log/sink.h"
 
 int lq_log_init(lq_log *log, const lq_log *parent, const char *who, int worker)
@@ -68,12 +69,52 @@ static void write_here(const lq_log *log, lq_record *r)
     lq_buf_fini(&line);
 }
 
-void lq_log_record(const lq_log *log, lq_record *r)
+static void hand_over(const lq_log *log, lq_record *r)
 {
     if (log->queue &&
         lq_log_queue_push(log->queue, log->source, r) != LQ_ECLOSED)
         return;
     write_here(log, r);
+}
+
+/* Fields are whole, or JSON no more: whoever makes them keeps to a bound. */
+static bool is_too_long(const lq_record *r, int part)
+{
+    return r->parts[part].len > LQ_LOG_LONGEST && part != LQ_PART_FIELDS;
+}
+
+/* Without memory it is cut without a word. */
+static void cut_part(lq_str *part, lq_buf *copy)
+{
+    if (lq_cut_put(copy, *part, LQ_LOG_LONGEST) == 0)
+        *part = (lq_str){lq_buf_ptr(copy), lq_buf_len(copy)};
+    else
+        *part = lq_cut(*part, LQ_LOG_LONGEST);
+}
+
+static void cut_record(const lq_log *log, const lq_record *whole)
+{
+    lq_record r = *whole;
+    lq_buf copies[LQ_PARTS];
+    int i;
+
+    for (i = 0; i < LQ_PARTS; i++) {
+        lq_buf_init(&copies[i]);
+        if (is_too_long(&r, i)) cut_part(&r.parts[i], &copies[i]);
+    }
+    hand_over(log, &r);
+    for (i = 0; i < LQ_PARTS; i++) lq_buf_fini(&copies[i]);
+}
+
+void lq_log_record(const lq_log *log, lq_record *r)
+{
+    int i = 0;
+
+    while (i < LQ_PARTS && !is_too_long(r, i)) i++;
+    if (LQ_UNLIKELY(i < LQ_PARTS))
+        cut_record(log, r);
+    else
+        hand_over(log, r);
 }
 
 void lq_log_write(const lq_log *log, lq_log_level level, const char *text,

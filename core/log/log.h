@@ -10,7 +10,7 @@
  *          one that starts or has joined that thread.
  * Life:    init -> (write | printf | record)* -> fini. All zero but for `who`
  *          and `level` is one without a queue, which needs no fini.
- * Knows:   base, record, render, queue, sink.
+ * Knows:   base, record, cut, render, queue, sink.
  */
 #ifndef LQ_LOG_H
 #define LQ_LOG_H
@@ -20,6 +20,10 @@
 #include "log/queue.h"
 #include "log/record.h"
 #include "log/render.h"
+
+/* Bytes of a message, a traceback or another part: a record with more of them
+ * would take the place of many, and one above the quota would be dropped. */
+enum { LQ_LOG_LONGEST = 256 * 1024 };
 
 typedef struct lq_log {
     const char *who;    /* "w3"; borrowed */
@@ -51,7 +55,8 @@ void lq_log_write(const lq_log *log, lq_log_level level, const char *text,
 void lq_log_printf(const lq_log *log, lq_log_level level, const char *format,
                    ...) __attribute__((format(printf, 3, 4)));
 
-/* A record as it is, whatever its level; time and origin are filled in. */
+/* A record whatever its level; time and origin are filled in. Parts above
+ * LQ_LOG_LONGEST are cut, and say so at their end. */
 void lq_log_record(const lq_log *log, lq_record *r);
 
 /* Waits, at most timeout_ms, until what was logged up to now is out. */

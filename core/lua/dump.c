@@ -5,12 +5,11 @@
 #include <math.h>
 
 #include "base/number.h"
+#include "log/cut.h"
 #include "log/escape.h"
+#include "lua/json.h"
 
-enum {
-    DEPTH = 32,
-    LONGEST = 64 * 1024, /* bytes, behind which nothing more is begun */
-};
+enum { DEPTH = 32 };
 
 /* A table that is being written. */
 typedef struct level {
@@ -27,7 +26,11 @@ static void put(lua_State *L, lq_buf *out, lq_str s)
 
 static void put_string(lua_State *L, lq_buf *out, lq_str s)
 {
-    if (lq_escape_json(out, s) < 0) luaL_error(L, "not enough memory");
+    int err = s.len > LQ_DUMP_LONGEST
+                  ? lq_cut_escape(out, s, LQ_DUMP_LONGEST, lq_escape_json)
+                  : lq_escape_json(out, s);
+
+    if (err < 0) luaL_error(L, "not enough memory");
 }
 
 /* As JSON has it, or in quotes. */
@@ -109,7 +112,8 @@ static bool is_index(lua_State *L, int idx, lua_Integer most)
            lua_tointeger(L, idx) <= most;
 }
 
-/* How long it is if its keys are 1 to n, else 0. */
+/* How long it is if its keys are 1 to n, else -1; without any it is what its
+ * metatable says. */
 static lua_Integer sequence_length(lua_State *L, int table)
 {
     int top = lua_gettop(L);
@@ -123,14 +127,15 @@ static lua_Integer sequence_length(lua_State *L, int table)
         count++;
     }
     lua_settop(L, top);
-    return is_sequence && count == len ? len : 0;
+    if (!is_sequence || count != len) return -1;
+    return len > 0 || lq_json_is_array(L, table) ? len : -1;
 }
 
 /* Whether there is room for one more; else something stands for the rest. */
 static bool begin_member(lua_State *L, size_t count, lq_buf *out, lq_str rest)
 {
     if (count > 0) put(L, out, LQ_STR(","));
-    if (lq_buf_len(out) < LONGEST) return true;
+    if (lq_buf_len(out) < LQ_DUMP_LONGEST) return true;
     put(L, out, rest);
     return false;
 }
@@ -177,7 +182,7 @@ static void put_table(lua_State *L, int idx, const level *in, lq_buf *out)
     }
     luaL_checkstack(L, LUA_MINSTACK, "too deep");
     len = sequence_length(L, idx);
-    if (len > 0)
+    if (len >= 0)
         put_array(L, idx, len, &here, out);
     else
         put_object(L, idx, &here, out);

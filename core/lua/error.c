@@ -4,6 +4,8 @@
 #include <lauxlib.h>
 
 #include "base/err.h"
+#include "lua/bufbox.h"
+#include "lua/dump.h"
 #include "lua/libs.h"
 
 static int mt_tostring(lua_State *L)
@@ -41,6 +43,21 @@ int lq_push_failure(lua_State *L, int err, const char *message)
     return 2;
 }
 
+static void push_field(lua_State *L, int table, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, table);
+}
+
+static void push_dump(lua_State *L, int table)
+{
+    lq_buf *text = lq_bufbox_push(L);
+
+    lq_dump_put(L, table, text);
+    lq_bufbox_push_bytes(L, text);
+    lua_remove(L, -2);
+}
+
 void lq_push_error_text(lua_State *L, int idx)
 {
     idx = lua_absindex(L, idx);
@@ -49,10 +66,19 @@ void lq_push_error_text(lua_State *L, int idx)
         luaL_tolstring(L, idx, NULL);
         return;
     }
-    lua_pushliteral(L, "message");
-    if (lua_rawget(L, idx) == LUA_TSTRING) return;
-    lua_pop(L, 1);
-    luaL_tolstring(L, idx, NULL);
+    push_field(L, idx, "message");
+    push_field(L, idx, "code");
+    if (!lua_isstring(L, -2)) {
+        lua_pop(L, 2);
+        push_dump(L, idx);
+    } else if (lua_isstring(L, -1)) {
+        lua_pushliteral(L, " (");
+        lua_insert(L, -2);
+        lua_pushliteral(L, ")");
+        lua_concat(L, 4);
+    } else {
+        lua_pop(L, 1);
+    }
 }
 
 /* errors.new(code, message) -> err */

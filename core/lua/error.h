@@ -2,7 +2,7 @@
  *
  * Owns:    nothing.
  * Thread:  that of the state.
- * Knows:   lua, base/err.
+ * Knows:   lua, base/err, dump.
  */
 #ifndef LQ_ERROR_H
 #define LQ_ERROR_H
@@ -17,9 +17,10 @@ void lq_push_error(lua_State *L, int err, const char *message);
 /* Pushes nil and the error table; returns 2. */
 int lq_push_failure(lua_State *L, int err, const char *message);
 
-/* Pushes what the error value at `idx` says: its text, or its `message` where
- * it is a table without __tostring, whose address would say nothing. Raises
- * what __tostring raises. */
+/* Pushes what the error value at `idx` says: its text, or where it is a table
+ * without __tostring, whose address would say nothing, `message (code)`, or all
+ * that stands in it (dump.h) when it has no message. Raises what __tostring
+ * raises. */
 void lq_push_error_text(lua_State *L, int idx);
 
 #endif

@@ -8,9 +8,11 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/number.h"
+#include "log/cut.h"
 #include "log/escape.h"
 #include "lua/dump.h"
 #include "lua/json.h"
@@ -57,24 +59,17 @@ static void make_text(lua_State *L, int idx)
 
 static int to_json(lua_State *L)
 {
-    lq_json_encode(L, 2, lua_touserdata(L, 1));
-    return 0;
-}
-
-/* What that refuses. */
-static int to_dump(lua_State *L)
-{
     lq_dump_put(L, 2, lua_touserdata(L, 1));
     return 0;
 }
 
 /* Replaces the table at `idx` by its JSON. */
-static bool make_json(lua_State *L, int idx, lua_CFunction by, lq_buf *out)
+static bool make_json(lua_State *L, int idx, lq_buf *out)
 {
     bool ok;
 
     lq_buf_clear(out);
-    lua_pushcfunction(L, by);
+    lua_pushcfunction(L, to_json);
     lua_pushlightuserdata(L, out);
     lua_pushvalue(L, idx);
     ok = lua_pcall(L, 2, 0, 0) == LUA_OK;
@@ -99,7 +94,7 @@ static bool is_plain(lua_State *L, int idx)
 static kind make_string(lua_State *L, int idx, lq_buf *out)
 {
     if (lua_type(L, idx) == LUA_TTABLE && is_plain(L, idx) &&
-        (make_json(L, idx, to_json, out) || make_json(L, idx, to_dump, out)))
+        make_json(L, idx, out))
         return JSON;
     make_text(L, idx);
     return STRING;
@@ -149,15 +144,22 @@ static int read_simple(lua_State *L, int table, field fields[FEW])
     return count;
 }
 
-/* Pushes every key and every value of the table; returns how many pairs. */
-static size_t push_all(lua_State *L, int table)
+/* Pushes keys and values of the table, LQ_FIELDS_MOST pairs at most; returns
+ * how many. *rest: how many more it has. */
+static size_t push_some(lua_State *L, int table, size_t *rest)
 {
     size_t count = 0;
 
-    luaL_checkstack(L, 4, "too many fields");
-    for (lua_pushnil(L); lua_next(L, table); count++) {
-        luaL_checkstack(L, 8, "too many fields");
-        lua_pushvalue(L, -2);
+    *rest = 0;
+    lua_pushnil(L);
+    while (lua_next(L, table)) {
+        if (count < LQ_FIELDS_MOST && lua_checkstack(L, LUA_MINSTACK)) {
+            lua_pushvalue(L, -2);
+            count++;
+        } else {
+            lua_pop(L, 1);
+            ++*rest;
+        }
     }
     return count;
 }
@@ -206,8 +208,11 @@ static int put_word(lq_buf *out, lq_str word)
 
 static int put_string(lq_str s, lq_log_format format, lq_buf *out)
 {
-    return format == LQ_LOG_JSON ? lq_escape_json(out, s)
-                                 : lq_escape_value(out, s);
+    int (*escape)(lq_buf *, lq_str) =
+        format == LQ_LOG_JSON ? lq_escape_json : lq_escape_value;
+
+    if (LQ_LIKELY(s.len <= LQ_DUMP_LONGEST)) return escape(out, s);
+    return lq_cut_escape(out, s, LQ_DUMP_LONGEST, escape);
 }
 
 /* JSON has no word for some: they are strings there. */
@@ -248,25 +253,38 @@ static int put_field(const field *f, lq_log_format format, lq_buf *out)
     return err < 0 ? err : put_value(f, format, out);
 }
 
-/* Returns -ENOMEM. */
-static int put_all(field *fields, size_t count, lq_log_format format,
-                   lq_buf *out)
+/* What stands for fields that are not there. */
+static int put_rest(size_t rest, lq_log_format format, lq_buf *out)
+{
+    field f = {.key = LQ_STR("..."), .kind = STRING};
+    char text[64];
+    int len = snprintf(text, sizeof text, "%zu fields more", rest);
+
+    f.string = (lq_str){text, (size_t)len};
+    return rest ? put_field(&f, format, out) : 0;
+}
+
+/* Puts those there are room for; there are `rest` more. Returns -ENOMEM. */
+static int put_all(field *fields, size_t count, size_t rest,
+                   lq_log_format format, lq_buf *out)
 {
     size_t i;
     int err = 0;
 
     sort(fields, count);
     lq_buf_clear(out);
-    for (i = 0; i < count && err == 0; i++)
+    for (i = 0; i < count && err == 0; i++) {
+        if (lq_buf_len(out) >= LQ_FIELDS_LONGEST) break;
         err = put_field(&fields[i], format, out);
-    return err;
+    }
+    return err < 0 ? err : put_rest(rest + count - i, format, out);
 }
 
 /* Fields of every kind, which are made strings on the stack. */
 static int put_any(lua_State *L, int table, lq_log_format format, lq_buf *out)
 {
     int top = lua_gettop(L), at = top + 1, err;
-    size_t count = push_all(L, table), i;
+    size_t rest, count = push_some(L, table, &rest), i;
     field *fields = lua_newuserdatauv(L, count * sizeof *fields, 0);
 
     for (i = 0; i < count; i++, at += 2) {
@@ -276,7 +294,7 @@ static int put_any(lua_State *L, int table, lq_log_format format, lq_buf *out)
         fields[i].kind = make_string(L, at + 1, out);
         fields[i].string.ptr = lua_tolstring(L, at + 1, &fields[i].string.len);
     }
-    err = put_all(fields, count, format, out);
+    err = put_all(fields, count, rest, format, out);
     lua_settop(L, top);
     return err;
 }
@@ -286,9 +304,8 @@ void lq_fields_put(lua_State *L, int idx, lq_log_format format, lq_buf *out)
     int table = lua_absindex(L, idx), count, err;
     field few[FEW];
 
-    luaL_checkstack(L, 4, "too many fields");
     count = read_simple(L, table, few);
     err = count < 0 ? put_any(L, table, format, out)
-                    : put_all(few, (size_t)count, format, out);
+                    : put_all(few, (size_t)count, 0, format, out);
     if (err < 0) luaL_error(L, "not enough memory");
 }

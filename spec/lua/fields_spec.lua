@@ -128,6 +128,53 @@ describe("luaqueduct.core.fields", function()
       assert.is_true(#fields.render({ same = same }, "json") < 128 * 1024)
     end)
 
+    it("has a bound for the number of fields, and counts the others", function()
+      local many = {}
+      for i = 1, 600000 do many[i] = i end
+
+      local got = decoded(many)
+
+      assert.are.equal("599000 fields more", got["..."])
+      assert.are.equal(1000, got["1000"])
+      assert.matches('[^ ]+=[^ ]+ %.%.%.="599000 fields more"$', text(many))
+    end)
+
+    it("has a bound for strings and names, and tells what is not there", function()
+      local long = ("x"):rep(70000)
+      local cut = ("x"):rep(65536) .. "... (4464 bytes more)"
+
+      assert.are.same({ s = cut, [cut] = 1, t = { cut } },
+        decoded { s = long, [long] = 1, t = { long } })
+      assert.are.equal(('s="%s"'):format(cut), text { s = long })
+    end)
+
+    it("cuts no character in two", function()
+      local got = decoded { s = "a" .. ("\u{20AC}"):rep(30000) }
+
+      assert.are.equal("a" .. ("\u{20AC}"):rep(21845) .. "... (24465 bytes more)", got.s)
+    end)
+
+    it("has a bound for all of them", function()
+      local large = {}
+      for i = 1, 26 do large[string.char(96 + i)] = ("x"):rep(60000) end
+
+      local got = decoded(large)
+
+      assert.are.equal("21 fields more", got["..."])
+      assert.are.same({ 60000, 60000 }, { #got.a, #got.e })
+      assert.are.equal("11 fields more", decoded {
+        a = ("x"):rep(65000), b = ("x"):rep(65000), c = ("x"):rep(65000), d = ("x"):rep(65000),
+        e = ("x"):rep(65000), f = 1, g = 1, h = 1, i = 1, j = 1, k = 1, l = 1, m = 1, n = 1, o = 1,
+        p = 1 }["..."])
+    end)
+
+    it("writes a table that holds the same many times in bounded time", function()
+      local same = { "x" }
+      for _ = 1, 30 do same = { same, same, same } end
+
+      assert.is_true(#fields.render({ same = same }, "json") < 128 * 1024)
+    end)
+
     it("survives any bytes", function()
       local all = {}
       for i = 0, 255 do all[i + 1] = string.char(i) end

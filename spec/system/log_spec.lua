@@ -42,6 +42,22 @@ function App:entry_point()
   router:get("/nil", function() return nil, "went wrong" end)
   router:get("/nil-table", function() return nil, { code = "x", message = "table says" } end)
   router:get("/error-table", function() error { code = "x", message = "table raised" } end)
+  router:get("/error-data", function() error { reason = { "no luck" } } end)
+  router:get("/task-table", function()
+    aq.spawn(function() error { code = 7, message = "out of it" } end)
+    return "task"
+  end)
+  router:get("/long", function()
+    aq.log.warn(("m"):rep(10000000), { f = ("f"):rep(10000000) })
+    return "long"
+  end)
+  router:get("/long-error", function() error(("e"):rep(10000000), 0) end)
+  router:get("/many", function()
+    local many = {}
+    for i = 1, 600000 do many[i] = i end
+    aq.log.info("many", many)
+    return "many"
+  end)
   router:get("/task", function() aq.spawn(function() error "in a task" end) return "task" end)
   router:get("/warn", function() warn "look" return "warned" end)
   router:get("/nested", function()
@@ -207,8 +223,43 @@ for _, workers in ipairs { 1, 4 } do
 
       local list = stop()
 
-      assert.are.equal("error", record_of(list, "the handler returned nil, table says").level)
-      assert.matches("^stack traceback:", record_of(list, "table raised").traceback)
+      assert.are.equal("error", record_of(list, "the handler returned nil, table says (x)").level)
+      assert.matches("^stack traceback:", record_of(list, "table raised (x)").traceback)
+    end)
+
+    it("of tables without a message have what stands in them", function()
+      start()
+      app:get "/error-data"
+      app:get "/task-table"
+
+      local list = stop()
+
+      record_of(list, '{"reason":["no luck"]}')
+      record_of(list, "error in a task: out of it (7)")
+    end)
+
+    it("are cut where they are too long, and say so", function()
+      start()
+      assert.are.equal("long", app:get("/long").body)
+      assert.are.equal(500, app:get("/long-error").status)
+
+      local list = stop()
+
+      local long, failure = with(list, "level", "warn")[1], with(list, "level", "error")[1]
+      assert.are.same({ ("m"):rep(256 * 1024) .. "... (9737856 bytes more)",
+        { f = ("f"):rep(64 * 1024) .. "... (9934464 bytes more)" } },
+        { long.message, long.fields })
+      assert.are.equal(("e"):rep(256 * 1024) .. "... (9737856 bytes more)", failure.message)
+      assert.matches("^stack traceback:", failure.traceback)
+    end)
+
+    it("never fail a request, however many fields they have", function()
+      start()
+      assert.are.equal("many", app:get("/many").body)
+
+      local found = record_of(stop(), "many").fields
+
+      assert.are.equal("599000 fields more", found["..."])
     end)
 
     it("of warn() are records", function()

@@ -15,7 +15,9 @@ local log = {}
 function log.enabled(level) end
 
 --- A function that hands records of that level to the logging thread. It refuses to be called with
---- the logger, which is the table that it stands in, as its message.
+--- the logger, which is the table that it stands in, as its message, and with fields that are no
+--- table. Otherwise it raises only what the message's own `__tostring` raises, and for memory:
+--- whatever is too long or too much is cut, and the record says so (see luaqueduct.Logger).
 ---@param level luaqueduct.Level
 ---@param logger table
 ---@param name? string

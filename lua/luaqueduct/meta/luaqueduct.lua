@@ -236,7 +236,12 @@ function json.encode(value) end
 function json.decode(text) end
 
 --- Writes records: `log.info("served", { count = 3 })`. Nothing is formatted while the level is
---- off; it never waits.
+--- off; it never waits. Any value may stand in the fields, a table also when JSON would refuse it.
+---
+--- A record has a bound, and says what is not there: of a message the first 256 KiB are written, of
+--- a string or table among the fields 64 KiB (tables 32 levels deep), of the fields 1,000 with
+--- 256 KiB together. A string ends with `... (1234 bytes more)` then, a table with `"..."`, and the
+--- last field is `...="7 fields more"`.
 ---@class luaqueduct.Logger
 local log = {}
 
