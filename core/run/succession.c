@@ -175,6 +175,11 @@ static void on_services_ended(void *data)
 
 /* ---- all of them -------------------------------------------------------- */
 
+bool lq_succession_has_failed(const lq_succession *s)
+{
+    return s->failed != NULL;
+}
+
 int lq_succession_lost(const lq_succession *s, bool have_served)
 {
     const lq_list *link;

@@ -75,6 +75,9 @@ void lq_succession_bury(lq_succession *s, const lq_broken *broken);
  * generations that are over. */
 void lq_succession_watch(lq_succession *s);
 
+/* Whether the newest reload has failed: the files are not those that serve. */
+bool lq_succession_has_failed(const lq_succession *s);
+
 /* Threads that are stuck or have broken, and cannot be joined: of generations
  * that serve or have served, or of those that never came so far. */
 int lq_succession_lost(const lq_succession *s, bool have_served);

@@ -364,14 +364,15 @@ static int count_lost(const supervisor *s)
 }
 
 /* What lost threads hold, memory and maybe a processor, comes back only with
- * their process. Those of code that never served do not count: the next runtime
- * would start with that code. The next one need not wait for that. */
+ * their process. Those of code that never served do not count, and after a
+ * reload that has failed nobody takes over: it would start with that code. */
 static void check_lost(supervisor *s)
 {
     int lost = lq_succession_lost(&s->succession, true);
 
     if (lost < MOST_LOST || s->state != SERVING || s->options->no_respawn)
         return;
+    if (lq_succession_has_failed(&s->succession)) return;
     lq_log_printf(&s->log, LQ_LOG_ERROR,
                   "%d workers are lost: the runtime drains and is started "
                   "again",

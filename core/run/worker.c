@@ -225,10 +225,9 @@ static void take_conn(lq_worker *w, order *o)
         return;
     }
     lq_spread_leave(w->cfg.spread, index_of(w));
-    if (w->is_stopping)
+    if (w->is_stopping ||
+        lq_roster_give(w->cfg.roster, w->cfg.spread, o->fd, &o->peer) < 0)
         serve_anyway(w, o->fd, &o->peer);
-    else
-        hand_on(w, lq_spread_choose(w->cfg.spread, -1), o->fd, &o->peer);
 }
 
 /* ---- from the net to Lua
