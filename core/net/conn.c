@@ -653,7 +653,7 @@ void lq_conn_advance(lq_conn *c)
         lq_exchange_recycle(x);
         if ((x = first_exchange(c))) lq_exchange_promote(x);
     }
-    if ((c->has_eof || c->net->is_draining) && !x && !c->in)
+    if ((c->has_eof || c->net->ends_idle) && !x && !c->in)
         lq_conn_end(c);
     else
         lq_conn_flush_later(c);

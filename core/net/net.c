@@ -106,6 +106,7 @@ bool lq_net_drain(lq_net *net)
     bool has_new = false;
 
     lq_net_retire(net);
+    net->ends_idle = true;
     for (link = net->conns.next; link != &net->conns; link = next) {
         next = link->next;
         if (!lq_conn_drain(LQ_CONTAINER_OF(link, lq_conn, link)))
@@ -148,7 +149,7 @@ void lq_net_close(lq_net *net, void (*on_closed)(lq_net *))
 {
     lq_list *link, *next;
 
-    net->is_draining = true;
+    net->is_draining = net->ends_idle = true;
     net->on_closed = on_closed;
     for (link = net->conns.next; link != &net->conns; link = next) {
         next = link->next;

@@ -83,6 +83,7 @@ struct lq_net {
     size_t free_exchange_count;
     size_t free_buf_count;
     bool is_draining;
+    bool ends_idle; /* it drains, and not for one more request */
     lq_date date;
     lq_turn turn;
     void (*on_closed)(lq_net *);

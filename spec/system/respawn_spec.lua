@@ -84,6 +84,22 @@ describe("a worker that ends", function()
     app:stop { status = 0 }
   end)
 
+  it("keeps a connection whose answer has not said otherwise for one more request", function()
+    local app <close> = server.start { source = APP }
+    local conn = app:connect()
+
+    local res = conn:request("GET", "/stream") -- its head is out before the worker is to end
+    assert.are.equal("begun and finished", res.body)
+    assert.is_nil(res:header "connection")
+    local one_more = conn:request("GET", "/")
+
+    assert.are.equal("1 0", one_more and one_more.body)
+    assert.are.equal("close", one_more:header "connection")
+    assert.is_true(conn:is_closed())
+    conn:close()
+    app:stop { status = 0 }
+  end)
+
   it("comes back later and later when it dies young", function()
     local app <close> = server.start { source = APP }
 
