@@ -41,7 +41,7 @@ HTTP_SRC := $(ROUTE_SRC) $(addprefix core/http/, request.c members.c forwarded.c
 LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
 # What of room `log` starts no thread.
 LOG_PURE_SRC := $(addprefix core/log/, level.c record.c cut.c escape.c \
-    render.c queue.c log.c sink.c)
+    render.c queue.c log.c sink.c say.c)
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c hub.c)
 NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \

@@ -2,6 +2,7 @@
 #include "base/broken.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+enum { SAY_MS = 500 };
 
 /* What the signal carries. The flag orders the writes of one thread before the
  * reads of the other: that the kernel does is not for the compiler to know. */
@@ -77,9 +80,21 @@ static bool tell(const char *text)
     return false;
 }
 
+/* A pipe that nobody reads must not keep it from ending: as much as fits into
+ * one without a wait. */
+static void say(const char *text)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    char line[512];
+    int len = snprintf(line, sizeof line, "luaqueduct: %.400s\n", text);
+
+    if (poll(&p, 1, SAY_MS) > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
+        return;
+}
+
 _Noreturn void lq_broken_end(const char *text)
 {
     if (is_worker() && tell(text)) pthread_exit(NULL);
-    fprintf(stderr, "luaqueduct: %s\n", text);
+    say(text);
     abort();
 }

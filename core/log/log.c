@@ -144,7 +144,7 @@ void lq_log_printf(const lq_log *log, lq_log_level level, const char *format,
                  (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
 }
 
-void lq_log_flush(const lq_log *log, uint64_t timeout_ms)
+bool lq_log_flush(const lq_log *log, uint64_t timeout_ms)
 {
-    if (log->queue) (void)!lq_log_queue_flush(log->queue, timeout_ms);
+    return !log->queue || lq_log_queue_flush(log->queue, timeout_ms) == 0;
 }

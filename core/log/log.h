@@ -59,7 +59,8 @@ void lq_log_printf(const lq_log *log, lq_log_level level, const char *format,
  * LQ_LOG_LONGEST are cut, and say so at their end. */
 void lq_log_record(const lq_log *log, lq_record *r);
 
-/* Waits, at most timeout_ms, until what was logged up to now is out. */
-void lq_log_flush(const lq_log *log, uint64_t timeout_ms);
+/* Waits, at most timeout_ms, until what was logged up to now is out. Returns
+ * whether it is. */
+bool lq_log_flush(const lq_log *log, uint64_t timeout_ms);
 
 #endif

@@ -302,11 +302,12 @@ static void say_lost(const lq_writer *w, bool is_stuck)
     say(text, (size_t)len);
 }
 
-bool lq_writer_finish(lq_writer *w, bool (*goes_on)(void *data), void *data)
+bool lq_writer_finish(lq_writer *w, uint64_t grace_ms,
+                      bool (*goes_on)(void *data), void *data)
 {
-    uint64_t until = uv_hrtime() / 1000000 + LQ_WRITER_GRACE_MS + STUCK_MS;
+    uint64_t until = uv_hrtime() / 1000000 + grace_ms + STUCK_MS;
 
-    lq_log_queue_close(w->queue, LQ_WRITER_GRACE_MS);
+    lq_log_queue_close(w->queue, grace_ms);
     while (lq_log_queue_await_end(w->queue, ASK_MS) < 0) {
         if (uv_hrtime() / 1000000 < until && goes_on(data)) continue;
         say_lost(w, true);

@@ -8,7 +8,7 @@
  * Owns:    the queue, the sink, the thread.
  * Thread:  start, finish, free - main thread. The rest is its own.
  * Life:    start -> finish, which writes what is left within
- *          LQ_WRITER_GRACE_MS -> free, or the end of the process.
+ *          its grace -> free, or the end of the process.
  * Knows:   base, thread, queue, render, sink.
  */
 #ifndef LQ_WRITER_H
@@ -17,7 +17,7 @@
 #include "base/err.h"
 #include "log/log.h"
 
-enum { LQ_WRITER_GRACE_MS = 5000 };
+enum { LQ_WRITER_GRACE_MS = 5000 }; /* of a stop */
 
 typedef struct lq_writer lq_writer;
 
@@ -38,13 +38,13 @@ lq_log_queue *lq_writer_queue(lq_writer *w);
 /* The file is to be opened anew. */
 LQ_ANY_THREAD void lq_writer_reopen(lq_writer *w);
 
-/* Writes what is left and ends the thread; says on standard error what was lost
- * in the end. Who logs from now on writes by himself. `goes_on` is asked many
- * times a second: false ends the wait at once. Returns false when the thread
- * still runs: it is stuck in a system call, or was not to be waited for. Then
- * the process is to end with _exit. */
-bool lq_writer_finish(lq_writer *w, bool (*goes_on)(void *data),
-                      void *data) LQ_MUST_CHECK;
+/* Writes what is left within grace_ms and ends the thread; says on standard
+ * error what was lost in the end. Who logs from now on writes by himself.
+ * `goes_on` is asked many times a second: false ends the wait at once. Returns
+ * false when the thread still runs: it is stuck in a system call, or was not to
+ * be waited for. Then the process is to end with _exit. */
+bool lq_writer_finish(lq_writer *w, uint64_t grace_ms,
+                      bool (*goes_on)(void *data), void *data) LQ_MUST_CHECK;
 
 /* After a finish that returned true, when nobody logs any more. */
 void lq_writer_free(lq_writer *w);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "log/say.h"
 #include "log/writer.h"
 #include "run/activation.h"
 #include "run/crew.h"
@@ -340,9 +341,8 @@ static void on_deadline(guard *g)
     if (g->leaving) kill(g->leaving, SIGKILL);
     if (g->runtime) kill(g->runtime, SIGKILL);
     if (g->stop_signals == 0)
-        fprintf(stderr,
-                "luaqueduct: the app could not start: it has not loaded "
-                "within --start-timeout\n");
+        lq_say("the app could not start: it has not loaded within "
+               "--start-timeout");
 }
 
 /* Returns -1 to go on, else the exit status. */
@@ -459,8 +459,7 @@ static int run_guarded(guard *g)
 
     if (err == 0) err = start_runtime(g);
     if (err == 0) return watch(g);
-    fprintf(stderr, "luaqueduct: the runtime could not be started: %s\n",
-            strerror(-err));
+    lq_say("the runtime could not be started: %s", strerror(-err));
     return 1;
 }
 
@@ -493,7 +492,7 @@ static int run(guard *g)
     lq_err err;
 
     if (open_sockets(g, &err) < 0) {
-        fprintf(stderr, "luaqueduct: %s\n", err.text);
+        lq_say("%s", err.text);
         return 1;
     }
     return g->options->no_respawn ? run_unguarded(g) : run_guarded(g);
@@ -505,7 +504,7 @@ int lq_guard_run(const lq_options *options, const lq_paths *paths, int ready_fd)
     int status;
 
     if (!g) {
-        fprintf(stderr, "luaqueduct: not enough memory\n");
+        lq_say("not enough memory");
         return 1;
     }
     g->options = options;

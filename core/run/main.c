@@ -4,14 +4,17 @@
  * Thread:  main thread.
  * Knows:   options, paths, guard, routes.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <lua.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/mem.h"
 #include "http/parse.h"
+#include "log/say.h"
 #include "run/descriptors.h"
 #include "run/options.h"
 #include "run/paths.h"
@@ -46,7 +49,7 @@ static int serve(const lq_options *options, const lq_paths *paths)
 
     lq_descriptors_raise();
     if (ready_fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
-        perror("luaqueduct: standard output");
+        lq_say("standard output: %s", strerror(errno));
         return 1;
     }
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
@@ -63,7 +66,7 @@ int main(int argc, char **argv)
     fill_standard();
     lq_mem_init();
     if (lq_options_parse(&options, argc, argv, &err) < 0) {
-        fprintf(stderr, "luaqueduct: %s\n", err.text);
+        lq_say("%s", err.text);
         return 2;
     }
     if (options.command == LQ_COMMAND_HELP) {
@@ -72,7 +75,7 @@ int main(int argc, char **argv)
     }
     if (options.command == LQ_COMMAND_VERSION) return print_version();
     if (lq_paths_find(&paths, NULL, &err) < 0) {
-        fprintf(stderr, "luaqueduct: %s\n", err.text);
+        lq_say("%s", err.text);
         return 1;
     }
     status = options.command == LQ_COMMAND_ROUTES

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "log/say.h"
 #include "run/initialize.h"
 
 /* Prints it, or what went wrong. */
@@ -12,7 +13,7 @@ static int print_routes(const lq_initialize *i)
     lq_str text = lq_initialize_text(i);
 
     if (error)
-        fprintf(stderr, "luaqueduct: the app could not start: %s\n", error);
+        lq_say("the app could not start: %s", error);
     else
         fwrite(text.ptr, 1, text.len, stdout);
     return error ? 1 : 0;
@@ -36,7 +37,7 @@ int lq_routes_run(const lq_options *options, const lq_paths *paths)
         lq_initialize_run(i);
         status = print_routes(i);
     } else {
-        fprintf(stderr, "luaqueduct: not enough memory to start\n");
+        lq_say("not enough memory to start");
     }
     lq_initialize_free(i);
     lq_code_unref(cfg.code);

@@ -16,6 +16,7 @@
 
 #include "base/broken.h"
 #include "base/mem.h"
+#include "log/say.h"
 #include "log/writer.h"
 #include "run/relief.h"
 #include "run/sockets.h"
@@ -42,6 +43,7 @@ typedef struct supervisor {
     const lq_options *options;
     lq_writer *writer;
     lq_log log;
+    uint64_t log_grace_ms; /* in the end */
     lq_loop loop;
     lq_mailbox mailbox;
     uv_signal_t signals[SIGNALS];
@@ -172,7 +174,7 @@ static _Noreturn void leave(supervisor *s)
     block_signals();
     if (!s->is_leaving) lq_sockets_shut(s->cfg->sockets);
     lq_sockets_unlink(s->cfg->sockets);
-    (void)!lq_writer_finish(s->writer, goes_on, s);
+    (void)!lq_writer_finish(s->writer, s->log_grace_ms, goes_on, s);
     leave_at_once(s);
 }
 
@@ -211,12 +213,16 @@ static void stop(supervisor *s, int status, int order)
     lq_succession_end(&s->succession, order);
 }
 
-/* The app could not start: one message, and nobody serves. */
+/* The app could not start: one message, and nobody serves. A log that is stuck
+ * now will not have got over it in five seconds. */
 static void fail(supervisor *s, const char *text)
 {
-    lq_log_flush(&s->log, FLUSH_MS);
-    if (s->state != STOPPING)
-        fprintf(stderr, "luaqueduct: the app could not start: %s\n", text);
+    bool is_out = lq_log_flush(&s->log, FLUSH_MS);
+
+    if (s->state != STOPPING) {
+        lq_say("the app could not start: %s", text);
+        s->log_grace_ms = is_out ? FLUSH_MS : READY_MS;
+    }
     stop(s, 1, LQ_WORKER_STOP);
 }
 
@@ -554,6 +560,7 @@ static void init(supervisor *s, const lq_supervisor_cfg *cfg)
         .cfg = cfg,
         .options = cfg->options,
         .broken_fd = -1,
+        .log_grace_ms = LQ_WRITER_GRACE_MS,
     };
     lq_timer_init(&s->give_up, on_give_up);
     lq_timer_init(&s->pulse, on_pulse);
@@ -585,14 +592,15 @@ static void stop_log(supervisor *s)
 {
     lq_log_fini(&s->log);
     if (!s->writer) return;
-    if (!lq_writer_finish(s->writer, goes_on, s)) leave_at_once(s);
+    if (!lq_writer_finish(s->writer, s->log_grace_ms, goes_on, s))
+        leave_at_once(s);
     lq_writer_free(s->writer);
 }
 
 /* Before there is a loop that could end. */
 static int give_up(supervisor *s, const char *text)
 {
-    fprintf(stderr, "luaqueduct: %s\n", text);
+    lq_say("%s", text);
     s->status = 1;
     stop_log(s);
     return 1;

@@ -361,7 +361,7 @@ static void write_everything(size_t per_sender, uint64_t rotate)
                               &senders[i]) == 0);
     }
     join_senders(senders);
-    CHECK(lq_writer_finish(w, always, NULL));
+    CHECK(lq_writer_finish(w, LQ_WRITER_GRACE_MS, always, NULL));
     lq_writer_free(w);
     printf("%.0f records a second into a file%s\n",
            (double)(per_sender * SENDERS) / seconds_since(began_ns),

@@ -60,7 +60,8 @@ local SCRIPTS = {
   ["a runtime error"] = { "local function f() error 'deep' end\n\nf()", "app.lua:1: deep",
     "app.lua:3: in local 'chunk'" },
   ["an error of Lua"] = { "\nlocal x = nil + 1", "app.lua:2: attempt to perform arithmetic" },
-  ["an error that is no string"] = { "error { code = 1 }", "table: 0x", "app.lua:1: in" },
+  ["an error that is no string"] = { "error { code = 1 }",
+    'could not start: {"code":1}\n', "app.lua:1: in" },
   ["an error that is nil"] = { "\nerror(nil)", "nil", "app.lua:2: in" },
   ["an error in a coroutine"] = { "\ncoroutine.wrap(function() error 'inside' end)()",
     "app.lua:2: inside" },
@@ -221,4 +222,68 @@ describe("a start ends with one line for", function()
       assert.matches("^[^\n]+\n$", message)
     end
   end)
+end)
+
+describe("a start that fails and whose words nobody reads", function()
+  local folder, path
+
+  before_each(function()
+    folder = command.folder()
+    path = folder .. "/fifo"
+    command.run { "mkfifo", path }
+  end)
+  after_each(function() command.remove(folder) end)
+
+  --- How it ended with a standard error that is a pipe without room.
+  local function unheard(options)
+    options.launcher = { "sh", "-c", [[exec 2<>"$0"
+      dd if=/dev/zero of="$0" bs=4096 count=1024 oflag=nonblock 2>/dev/null
+      exec "$@"]], path }
+    return server.fail(options)
+  end
+
+  local function ends(status, options, seconds)
+    local res = unheard(options)
+
+    assert.are.equal(status, res.status)
+    assert.is_true(res.seconds < load.limit(seconds or 2, seconds or 2), res.seconds .. " s")
+  end
+
+  it("ends all the same: an error in the script", function()
+    ends(1, { source = "print 'first' error 'no luck'" })
+    ends(1, { source = "print 'first' error 'no luck'", args = { "--no-respawn" } })
+  end)
+
+  it("ends all the same: an option", function()
+    ends(2, hello { args = { "--no-such-option" } })
+    ends(1, hello { args = { "--log-file", folder } })
+  end)
+
+  it("ends all the same: an address", function()
+    ends(1, hello { listen = { "http://192.0.2.1:80" } })
+  end)
+
+  it("ends all the same: too long a start", function()
+    local stuck = { source = "while true do end", args = { "--start-timeout", "0.2" } }
+    ends(1, stuck, 3.5) -- of which it is given one to come back
+  end)
+
+  it("ends soon when the log is stuck, and says why and what was lost", function()
+    local res = server.fail {
+      source = "for i = 1, 5000 do print(('x'):rep(100)) end error 'no luck'",
+      args = { "--log-file", path },
+    }
+
+    assert.are.equal(1, res.status)
+    assert.matches("luaqueduct: the app could not start: [^\n]*app.lua:1: no luck\n", res.stderr)
+    assert.matches("%d+ records of the log were lost", res.stderr)
+    assert.is_true(res.seconds < load.limit(2, 2), res.seconds .. " s")
+  end)
+end)
+
+it("a start that fails has all of its message, however long", function()
+  local res = server.fail { source = "error(('x'):rep(300000), 0)" }
+
+  assert.matches("^luaqueduct: the app could not start: (x+)\n", res.stderr)
+  assert.are.equal(300000, #res.stderr:match "x+")
 end)
