@@ -11,7 +11,10 @@ m.source = [[
 local aq = require "luaqueduct"
 local App = aq.channel()
 
-function App.initialize(options) options.context.greeting = "hello" end
+function App.initialize(options)
+  options.context.greeting = "hello"
+  options:service("adder", "adder.lua", { first = 1 })
+end
 function App:prepare() self.greeting = self.options.context.greeting end
 function App:ready() aq.log.debug "ready" end
 function App:close() aq.sleep(0.001) end
@@ -88,6 +91,11 @@ function App:entry_point()
     subscription:cancel()
     return got and tostring(got) or error "the message is lost"
   end)
+  router:get("/call", function()
+    local adder = aq.service("adder", { timeout = 0.2 })
+    assert(adder:cast("add", 1))
+    return tostring(assert(adder:call("add", 2, { 3 })))
+  end)
   router:get("/log", function(req)
     aq.log.warn("seen", { id = req.id, list = { 1, 2 }, address = req.remote_address })
     return "logged"
@@ -107,6 +115,11 @@ m.files = { ["lazy.lua"] = [[
 local aq = require "luaqueduct"
 aq.sleep(0.002)
 return "lazy"
+]], ["adder.lua"] = [[
+local Adder = require("luaqueduct").service()
+function Adder:prepare(arg) self.first = arg.first end
+function Adder:add(a, b) return self.first + a + (b and b[1] or 0) end
+return Adder
 ]] }
 
 -- What a client makes of an answer: its status and body, or why there is none.
@@ -207,6 +220,7 @@ m.exchanges = {
     talk = post("/large", ("y"):rep(300000)) },
   { name = "a connection that is kept", told = "204 ", talk = kept },
   { name = "a message", told = "200 7", talk = get "/hub" },
+  { name = "a call of a service", told = "200 6", talk = get "/call" },
   { name = "a stream", told = "200 one two", talk = get "/stream" },
   { name = "an error", told = "500 sorry", talk = get "/error" },
   { name = "a record", told = "200 logged", talk = get "/log" },
