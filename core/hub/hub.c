@@ -14,6 +14,7 @@ enum {
     ROUTES = 64,             /* in a member's cache */
     BATCH_BYTES = 64 * 1024, /* a larger one leaves before the turn's end */
     SMALL_BATCH = 256,       /* bytes of the first one */
+    SPIN_MOST_NS = 2000000,  /* without a look at sockets and timers */
     EVERYBODY = -1,          /* a route's id: to all that subscribe */
 };
 
@@ -277,9 +278,47 @@ static void flush(lq_hub_member *m)
     m->batch = NULL;
 }
 
+static void receive(lq_hub_member *m);
+
+/* What has come is worked off and answered without a look at anything else. */
+static void answer(lq_hub_member *m)
+{
+    receive(m);
+    m->cfg.run(m->cfg.data);
+    flush(m);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Others see that nobody sleeps here. Sockets and timers wait for it. */
+static void spin(lq_hub_member *m)
+{
+    uint64_t begun = uv_hrtime(), span = m->cfg.spin_us * 1000, now = begun,
+             until = begun + span;
+
+    if (lq_inbox_begin_watch(&m->inbox)) answer(m);
+    while (now < until && now - begun < SPIN_MOST_NS) {
+        relax();
+        now = uv_hrtime();
+        if (!lq_inbox_is_filled(&m->inbox)) continue;
+        answer(m);
+        until = uv_hrtime() + span;
+    }
+    if (lq_inbox_end_watch(&m->inbox)) answer(m);
+}
+
 static void on_turn(lq_turn *turn)
 {
-    flush(LQ_CONTAINER_OF(turn, lq_hub_member, turn));
+    lq_hub_member *m = LQ_CONTAINER_OF(turn, lq_hub_member, turn);
+
+    flush(m);
+    if (m->cfg.spin_us && m->is_open && !lq_loop_is_wanted(m->cfg.loop))
+        spin(m);
 }
 
 static int grow_share_of(lq_hub_member *m, int slot)

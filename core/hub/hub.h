@@ -41,6 +41,11 @@ typedef struct lq_hub_member_cfg {
      * open. Returns whether it is still subscribed to. Topic 0: lq_hub_tell and
      * lq_hub_set_name. */
     bool (*on_message)(void *data, const lq_sender *from, const lq_note *note);
+    /* The loop does not sleep at once when there is nothing to do, but looks
+     * for messages so long; 0: never. After those that come it calls run, for
+     * what has become ready. Microseconds. */
+    uint64_t spin_us;
+    void (*run)(void *data);
     /* Behind a number of them, not before the member is open. */
     void (*on_messages)(void *data);
     void *data;

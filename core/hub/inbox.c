@@ -60,6 +60,13 @@ static size_t room_for(const lq_inbox *in, size_t messages, size_t bytes)
     return min_size(messages, left);
 }
 
+/* Under the lock, behind the new entry. */
+static void signal_owner(lq_inbox *in)
+{
+    atomic_store_explicit(&in->is_filled, true, memory_order_release);
+    if (in->count == 1 && !in->is_watched) uv_async_send(&in->wake);
+}
+
 /* Under the lock. */
 static size_t push(lq_inbox *in, lq_batch *batch, size_t messages, size_t bytes)
 {
@@ -71,7 +78,7 @@ static size_t push(lq_inbox *in, lq_batch *batch, size_t messages, size_t bytes)
     in->entries[in->count++] = (lq_inbox_entry){lq_batch_ref(batch), take};
     in->messages += take;
     in->bytes += bytes * take / messages;
-    if (in->count == 1) uv_async_send(&in->wake);
+    signal_owner(in);
     return take;
 }
 
@@ -94,7 +101,7 @@ LQ_ANY_THREAD int lq_inbox_force(lq_inbox *in, lq_batch *batch)
     err = in->is_closed ? LQ_ECLOSED : reserve(in);
     if (err == 0) {
         in->entries[in->count++] = (lq_inbox_entry){lq_batch_ref(batch), 1};
-        if (in->count == 1) uv_async_send(&in->wake);
+        signal_owner(in);
     }
     uv_mutex_unlock(&in->lock);
     return err;
@@ -122,8 +129,30 @@ lq_inbox_entry *lq_inbox_take(lq_inbox *in, size_t *count)
     in->held += in->messages; /* until the owner says better */
     in->held_bytes += in->bytes;
     in->messages = in->bytes = 0;
+    atomic_store_explicit(&in->is_filled, false, memory_order_relaxed);
     uv_mutex_unlock(&in->lock);
     return entries;
+}
+
+static bool watch(lq_inbox *in, bool on)
+{
+    bool is_filled;
+
+    uv_mutex_lock(&in->lock);
+    in->is_watched = on;
+    is_filled = in->count > 0;
+    uv_mutex_unlock(&in->lock);
+    return is_filled;
+}
+
+bool lq_inbox_begin_watch(lq_inbox *in)
+{
+    return watch(in, true);
+}
+
+bool lq_inbox_end_watch(lq_inbox *in)
+{
+    return watch(in, false);
 }
 
 void lq_inbox_hold(lq_inbox *in, size_t messages, size_t bytes)

@@ -11,6 +11,7 @@
 #ifndef LQ_INBOX_H
 #define LQ_INBOX_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "hub/batch.h"
@@ -39,7 +40,10 @@ typedef struct lq_inbox {
     size_t held_bytes;
     uint64_t dropped;
     bool is_closed;
+    bool is_watched; /* the owner looks by itself: no signal is needed */
     uv_async_t wake;
+
+    _Atomic bool is_filled; /* as of the last push or take */
 
     /* Owner. */
     void (*on_closed)(struct lq_inbox *in);
@@ -65,6 +69,16 @@ LQ_ANY_THREAD bool lq_inbox_has_room(lq_inbox *in, size_t bytes);
 /* Takes everything that is inside: gives an lq_mem array with a reference to
  * each batch; NULL: nothing. */
 lq_inbox_entry *lq_inbox_take(lq_inbox *in, size_t *count);
+
+/* Between begin and end the owner looks by itself whether something is inside,
+ * and others spare themselves the signal. Each returns whether there is. */
+bool lq_inbox_begin_watch(lq_inbox *in);
+bool lq_inbox_end_watch(lq_inbox *in);
+
+static inline bool lq_inbox_is_filled(const lq_inbox *in)
+{
+    return atomic_load_explicit(&in->is_filled, memory_order_acquire);
+}
 
 /* What the owner has of what it took, which counts as inside. */
 void lq_inbox_hold(lq_inbox *in, size_t messages, size_t bytes);

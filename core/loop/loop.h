@@ -85,6 +85,12 @@ void lq_loop_on_deadline(lq_loop *loop, void (*on_due)(lq_wheel_entry *entry));
 /* The loop does not sleep in the poll that comes next. */
 void lq_loop_again(lq_loop *loop);
 
+/* Whether somebody has said so. */
+static inline bool lq_loop_is_wanted(const lq_loop *loop)
+{
+    return loop->wants_again;
+}
+
 /* Gets a fresh time, also for lq_loop_now; rounded down to 1 ms. */
 uint64_t lq_loop_update(lq_loop *loop);
 

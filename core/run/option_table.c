@@ -92,9 +92,13 @@ static const lq_option_row rows[] = {
     {LQ_KIND_SIZE, SERVE, 0, "memory-limit", "SIZE",
      offsetof(lq_options, memory_limit), "0", "1048576G",
      "Lua heap of one worker; 0: none"},
+    {LQ_KIND_COUNT, SERVE, 0, "spin", "US", offsetof(lq_options, spin_us), "0",
+     "1000",
+     "how long a thread looks for messages before it sleeps,\nin microseconds: "
+     "quicker calls, a busy CPU"},
     {LQ_KIND_HUB_QUEUE, SERVE, 0, "hub-queue", "N,SIZE",
      offsetof(lq_options, hub_queue), "65536,16M", "16777216",
-     "messages, and bytes of them, that may wait for a worker"},
+     "messages and bytes that may wait for each worker"},
     {LQ_KIND_COUNT, SERVE, 0, "max-connections", "N",
      offsetof(lq_options, max_connections), "0", "1000000000",
      "of each worker; 0: as many as the limit of file\n"

@@ -78,6 +78,7 @@ typedef struct lq_options {
     const char *log_file; /* NULL: standard error */
     lq_rotation log_rotation;
     lq_hub_limit hub_queue;
+    uint64_t spin_us;
     bool access_log;
 } lq_options;
 

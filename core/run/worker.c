@@ -340,6 +340,13 @@ static void on_notes(void *data)
     lq_subscriptions_run(w->vm.subscriptions);
 }
 
+static void run_tasks(void *data)
+{
+    lq_worker *w = data;
+
+    w->vm.turn.run(&w->vm.turn);
+}
+
 static int join_hub(lq_worker *w)
 {
     const lq_service_spec *service = w->cfg.service;
@@ -349,6 +356,8 @@ static int join_hub(lq_worker *w)
         .name = service ? service->name : "",
         .on_message = on_note,
         .on_messages = on_notes,
+        .spin_us = w->cfg.options->spin_us,
+        .run = run_tasks,
         .data = w,
     };
     int err;

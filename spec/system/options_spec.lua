@@ -6,7 +6,7 @@ local run = require "spec.run"
 local parse, refused, serve = options.parse, options.refused, options.serve
 
 local LATER = {
-  "spin",
+  "gc",
 }
 
 describe("options", function()

@@ -516,35 +516,52 @@ describe("services in a reload", function()
 end)
 
 describe("services under load", function()
-  it("answer 4 workers while they and their callers die and are reloaded", function()
-    local app <close> = start {
-      workers = 4, head = [[
-        function App.initialize(options)
-          options:service("echo", "echo.lua", { token = "t" }, { instances = 2 })
-          options:service("other", "echo.lua")
-        end
-        function App:prepare()
-          local echo, other = aq.service "echo", aq.service "other"
-          for i = 1, 4 do
-            aq.every(0.001, function()
-              assert(select(2, echo:call("echo", i)) == nil)
-              other:cast("count")
-            end)
+  for _, spin in ipairs { "0", "50" } do
+    it("answer 4 workers while all die and are reloaded, --spin " .. spin, function()
+      local app <close> = start {
+        workers = 4, args = { "--spin", spin }, head = [[
+          function App.initialize(options)
+            options:service("echo", "echo.lua", { token = "t" }, { instances = 2 })
+            options:service("other", "echo.lua")
           end
-        end]],
-    }
+          function App:prepare()
+            local echo, other = aq.service "echo", aq.service "other"
+            for i = 1, 4 do
+              aq.every(0.001, function()
+                assert(select(2, echo:call("echo", i)) == nil)
+                other:cast("count")
+              end)
+            end
+          end]],
+      }
 
-    for i = 1, scale(10) do
-      pcall(call, app, i % 2 == 0 and "exit" or "stop")
-      pcall(app.get, app, "/exit")
-      if i % 3 == 0 then app:signal "HUP" end
-    end
+      for i = 1, scale(10) do
+        pcall(call, app, i % 2 == 0 and "exit" or "stop")
+        pcall(app.get, app, "/exit")
+        if i % 3 == 0 then app:signal "HUP" end
+      end
 
-    wait.till(function()
-      local ok, answer = pcall(call, app, "echo", 7)
-      return ok and answer.results
-    end, 15)
+      wait.till(function()
+        local ok, answer = pcall(call, app, "echo", 7)
+        return ok and answer.results
+      end, 15)
+      app:stop { status = 0 }
+      assert.is_nil(app:log():find("left open", 1, true))
+    end)
+  end
+
+  it("answer with --spin, and let sockets and timers have their turn", function()
+    local app <close> = start { workers = 1, args = { "--spin", "1000" },
+      head = DECLARE:format "" .. [[
+
+      function App:prepare()
+        local echo = aq.service "echo"
+        aq.spawn(function() while true do echo:call("echo", 1) end end)
+      end]] }
+
+    for i = 1, 20 do assert.are.same({ results = { i } }, call(app, "echo", i)) end
+    call(app, "timer")
+    wait.till(function() return call(app, "has_fired").results[1] == true end)
     app:stop { status = 0 }
-    assert.is_nil(app:log():find("left open", 1, true))
   end)
 end)
