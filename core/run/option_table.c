@@ -98,7 +98,7 @@ static const lq_option_row rows[] = {
      "quicker calls, a busy CPU"},
     {LQ_KIND_HUB_QUEUE, SERVE, 0, "hub-queue", "N,SIZE",
      offsetof(lq_options, hub_queue), "65536,16M", "16777216",
-     "messages and bytes that may wait for each worker"},
+     "what may wait for each worker: messages, bytes\nof them"},
     {LQ_KIND_COUNT, SERVE, 0, "max-connections", "N",
      offsetof(lq_options, max_connections), "0", "1000000000",
      "of each worker; 0: as many as the limit of file\n"
