@@ -94,8 +94,8 @@ static const lq_option_row rows[] = {
      "Lua heap of one worker; 0: none"},
     {LQ_KIND_COUNT, SERVE, 0, "spin", "US", offsetof(lq_options, spin_us), "0",
      "1000",
-     "how long a thread looks for messages before it sleeps,\nin microseconds: "
-     "quicker calls, a busy CPU"},
+     "microseconds for which a thread looks for messages\n"
+     "before it sleeps: quicker calls, a busy CPU"},
     {LQ_KIND_HUB_QUEUE, SERVE, 0, "hub-queue", "N,SIZE",
      offsetof(lq_options, hub_queue), "65536,16M", "16777216",
      "what may wait for each worker: messages, bytes\nof them"},
