@@ -153,6 +153,7 @@ static lq_task *make_task(lq_vm *vm)
     lq_list_init(&t->link);
     lq_list_init(&t->children);
     lq_list_init(&t->sibling);
+    lq_list_init(&t->wards);
     lq_timer_init(&t->timer, on_due);
     lua_pushcfunction(vm->L, anchor_thread);
     lua_pushlightuserdata(vm->L, t);
@@ -187,6 +188,22 @@ static void free_task(lq_task *t)
     lq_mem_free(t);
 }
 
+void lq_task_guard(lq_task *t, lq_task_ward *ward)
+{
+    lq_list_push_back(&t->wards, &ward->link);
+}
+
+/* What its `<close>` variables have not ended. */
+static void end_wards(lq_task *t)
+{
+    lq_list *link;
+
+    while ((link = lq_list_pop_front(&t->wards))) {
+        lq_task_ward *ward = LQ_CONTAINER_OF(link, lq_task_ward, link);
+        ward->on_over(ward);
+    }
+}
+
 /* Nobody waits for it any more, and it for nobody. */
 static void leave_family(lq_task *t)
 {
@@ -194,6 +211,7 @@ static void leave_family(lq_task *t)
 
     while ((link = lq_list_pop_front(&t->children)))
         LQ_CONTAINER_OF(link, lq_task, sibling)->parent = NULL;
+    while (lq_list_pop_front(&t->wards)) continue;
     lq_list_remove(&t->sibling);
     t->parent = NULL;
 }
@@ -317,6 +335,7 @@ static void unwind(lq_task *t, bool has_failed)
     settle_interrupt(vm);
     lua_pop(vm->L, 1);
     vm->current = outer;
+    end_wards(t);
     t->is_spent = true;
 }
 

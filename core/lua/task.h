@@ -31,6 +31,13 @@ typedef enum lq_task_state {
     LQ_TASK_CLOSING, /* <close> variables run */
 } lq_task_state;
 
+/* Something that ends with a task that fails or is cancelled, as nobody may be
+ * left to end it. Embedded by value. */
+typedef struct lq_task_ward {
+    lq_list link; /* to be initialised; to be removed when it ends before */
+    void (*on_over)(struct lq_task_ward *);
+} lq_task_ward;
+
 struct lq_task {
     lq_vm *vm;
     lua_State *co;
@@ -42,7 +49,8 @@ struct lq_task {
     lq_task *parent;   /* unparked should this one fail; NULL: nobody */
     lq_list children;
     lq_list sibling; /* among the parent's children */
-    int ref;         /* anchors co in the registry */
+    lq_list wards;
+    int ref; /* anchors co in the registry */
     int start_args;
     lq_timer timer; /* of the wait at hand */
     int wait_err;   /* how it ended: 0, LQ_ETIMEOUT ... */
@@ -89,6 +97,10 @@ void lq_task_unpark(lq_task *t);
 /* `parent` is unparked when `t`, which is new, fails or is cancelled: also when
  * there was no memory for its first step. Neither keeps the other alive. */
 void lq_task_adopt(lq_task *t, lq_task *parent);
+
+/* Borrows `ward` until the task is over: on_over is called, behind its
+ * `<close>` variables, should it fail or be cancelled. */
+void lq_task_guard(lq_task *t, lq_task_ward *ward);
 
 /* The outermost function on the stack of a coroutine; false: none has begun. */
 bool lq_task_outermost(lua_State *co, lua_Debug *ar) LQ_MUST_CHECK;

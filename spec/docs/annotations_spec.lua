@@ -74,7 +74,8 @@ local OBJECTS = { handle = "luaqueduct.Task", instance = "luaqueduct.Instance",
 
 --- Calls `fn(where, annotated, args, returns)` for each `/* name(args) -> results */` of C.
 local function each_signature(fn)
-  local files = "core/lua/lib_*.c core/lua/body.c core/lua/error.c core/lua/headers.h"
+  local files = "core/lua/lib_*.c core/lua/duplex.c core/lua/body.c core/lua/error.c "
+    .. "core/lua/headers.h"
   local sources = command.run({ "sh", "-c", "cat " .. files }).stdout
 
   for owner, mark, name, args, rest in
