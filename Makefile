@@ -45,14 +45,14 @@ LOG_PURE_SRC := $(addprefix core/log/, level.c record.c cut.c escape.c \
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c hub.c)
 NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
-    access.c transport.c)
+    access.c transport.c wire.c dial.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c dump.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c calls.c lib_hub.c lib_service.c \
-    duplex.c libs.c)
+    duplex.c lib_tcp.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
@@ -167,7 +167,7 @@ debug asan tsan allocfail clang:
 core-so: $(OUT)/spec/core.so
 spec-build: build $(OUT)/spec/core.so $(OUT)/spec/malloc_count.so $(OUT)/spec/load \
     $(OUT)/spec/breaker.so $(OUT)/spec/clock_shift.so \
-    $(C_TESTS:%=$(OUT)/spec/%_test)
+    $(OUT)/spec/names.so $(C_TESTS:%=$(OUT)/spec/%_test)
 
 $(OUT)/luaqueduct: $(call obj,$(CORE_SRC) $(TSAN_SRC) $(ALLOCFAIL_SRC)) $(LLHTTP_OBJ)
 	$(call say,LINK)
@@ -208,8 +208,8 @@ $(OUT)/spec/breaker.so: $(call obj,spec/support/breaker.c)
 	$(call say,LINK)
 	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^
 
-# They stand in for malloc itself, and for the clock: no sanitizer, no variant.
-$(OUT)/spec/malloc_count.so $(OUT)/spec/clock_shift.so: \
+# They stand in for malloc itself, the clock and the resolver: no sanitizer, no variant.
+$(OUT)/spec/malloc_count.so $(OUT)/spec/clock_shift.so $(OUT)/spec/names.so: \
     $(OUT)/spec/%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)

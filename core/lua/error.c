@@ -24,16 +24,22 @@ static void set_metatable(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
+void lq_push_error_named(lua_State *L, const char *code, const char *message)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "message");
+    set_metatable(L);
+}
+
 void lq_push_error(lua_State *L, int err, const char *message)
 {
     char text[128];
 
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, lq_err_name(err));
-    lua_setfield(L, -2, "code");
-    lua_pushstring(L, message ? message : lq_strerror(err, text, sizeof text));
-    lua_setfield(L, -2, "message");
-    set_metatable(L);
+    if (!message) message = lq_strerror(err, text, sizeof text);
+    lq_push_error_named(L, lq_err_name(err), message);
 }
 
 int lq_push_failure(lua_State *L, int err, const char *message)

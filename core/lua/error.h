@@ -14,6 +14,9 @@
 /* Pushes an error table. `message` NULL: the text of the code. */
 void lq_push_error(lua_State *L, int err, const char *message);
 
+/* ... with a code of which there is no number here. */
+void lq_push_error_named(lua_State *L, const char *code, const char *message);
+
 /* Pushes nil and the error table; returns 2. */
 int lq_push_failure(lua_State *L, int err, const char *message);
 

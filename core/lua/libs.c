@@ -20,6 +20,7 @@ static const luaL_Reg modules[] = {
     {"luaqueduct.core.source", luaopen_luaqueduct_core_source},
     {"luaqueduct.core.stream", luaopen_luaqueduct_core_stream},
     {"luaqueduct.core.task", luaopen_luaqueduct_core_task},
+    {"luaqueduct.core.tcp", luaopen_luaqueduct_core_tcp},
     {"luaqueduct.core.url", luaopen_luaqueduct_core_url},
     {NULL, NULL},
 };

@@ -29,6 +29,7 @@ int luaopen_luaqueduct_core_service(lua_State *L);
 int luaopen_luaqueduct_core_source(lua_State *L);
 int luaopen_luaqueduct_core_stream(lua_State *L);
 int luaopen_luaqueduct_core_task(lua_State *L);
+int luaopen_luaqueduct_core_tcp(lua_State *L);
 int luaopen_luaqueduct_core_url(lua_State *L);
 
 #endif

@@ -18,6 +18,7 @@
 #include "lua/lib_source.h"
 #include "lua/libs.h"
 #include "lua/task.h"
+#include "lua/tcp.h"
 
 enum { MEMORY_RESERVE = 256 * 1024 };
 
@@ -222,6 +223,7 @@ void lq_vm_close(lq_vm *vm)
 {
     lq_tasks_fini(vm);
     lua_close(vm->L);
+    lq_tcp_close(vm);
     LQ_ASSERT(vm->alloc.used == 0);
     lq_alloc_fini(&vm->alloc);
     lq_buf_fini(&vm->scratch);

@@ -94,6 +94,8 @@ struct lq_vm {
     struct lq_subscriptions *subscriptions;
     struct lq_calls *calls;
     lq_buf packed; /* a value on its way into the hub */
+
+    struct lq_wires *wires; /* lib_tcp.c; NULL: none yet */
 };
 
 /* The state with its libraries, `script` not yet loaded. -ENOMEM: vm->L is

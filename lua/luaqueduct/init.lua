@@ -16,6 +16,7 @@ local response = require "luaqueduct.response"
 local router = require "luaqueduct.router"
 local service = require "luaqueduct.service"
 local task = require "luaqueduct.task"
+local tcp = require "luaqueduct.core.tcp"
 
 ---@type luaqueduct
 local aq = {
@@ -60,6 +61,9 @@ local aq = {
   -- Messages.
   hub = hub,
   service = service.service,
+
+  -- Other servers.
+  tcp = tcp,
 
   -- Logging.
   log = log.log,

@@ -81,6 +81,7 @@ local modules = {
     spawn = missing "starting a task",
     time = missing "aq.time",
   },
+  ["luaqueduct.core.tcp"] = { connect = missing "aq.tcp.connect" },
 }
 
 local m = { log_of = log_of }

@@ -33,7 +33,7 @@ local OPTION_TABLES = {
 
 -- Tables that apps give as they like, and those that stand between the Lua part and C.
 local SHAPES = { ["luaqueduct.Handling"] = true, ["luaqueduct.core.Handling"] = true,
-  ["luaqueduct.PublishOptions"] = true }
+  ["luaqueduct.PublishOptions"] = true, ["luaqueduct.ConnectOptions"] = true }
 
 local function list_files(folder)
   local files = {}

@@ -75,6 +75,7 @@ function App:entry_point()
       ["luaqueduct.Route"] = members(methods(aq.router():route "/")),
       ["luaqueduct.Router"] = members(methods(router)),
       ["luaqueduct.Stream"] = members(registry["luaqueduct.Stream"].__index),
+      ["luaqueduct.TcpConnection"] = members(registry["luaqueduct.TcpConnection"].__index),
       ["luaqueduct.Task"] = members(methods(handle.task)),
       ["luaqueduct.core.Router"] = members(methods(core.router.new())),
     }

@@ -302,6 +302,15 @@ local function open(options)
   return assert((is_v6 and socket.tcp6 or socket.tcp4)()), options.host or "127.0.0.1"
 end
 
+--- A connected LuaSocket object as one of these connections.
+---@param options? table { timeout (10), unix }
+function client.adopt(sock, options)
+  options = options or {}
+  if not options.unix then assert(sock:setoption("tcp-nodelay", true)) end
+  sock:settimeout(0)
+  return setmetatable({ socket = sock, buffer = "", timeout = options.timeout or 10 }, Connection)
+end
+
 --- Connects.
 ---@param options table { host ("127.0.0.1"), port } or { unix = path }; timeout (10),
 ---  receive_buffer (bytes, small to make a slow reader), from (an address of this machine)
@@ -319,9 +328,7 @@ function client.connect(options)
     sock:close()
     error(("connecting to %s %s: %s"):format(address, options.port or "", err), 2)
   end
-  if not options.unix then assert(sock:setoption("tcp-nodelay", true)) end
-  sock:settimeout(0)
-  return setmetatable({ socket = sock, buffer = "", timeout = timeout }, Connection)
+  return client.adopt(sock, options)
 end
 
 return client

@@ -8,6 +8,7 @@
 ---@field json luaqueduct.Json encodes and decodes JSON
 ---@field log luaqueduct.Logger writes records
 ---@field null userdata JSON's null, where nil would leave a hole
+---@field tcp luaqueduct.core.tcp connections to other servers
 local aq = {}
 
 -- ---- the app --------------------------------------------------------------------------------
