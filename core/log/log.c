@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/mem.h"
 #include "log/cut.h"
 #include "log/sink.h"
 
@@ -131,17 +132,23 @@ void lq_log_write(const lq_log *log, lq_log_level level, const char *text,
 void lq_log_printf(const lq_log *log, lq_log_level level, const char *format,
                    ...)
 {
-    char text[4096];
-    va_list args;
+    char few[4096], *text = few;
+    va_list args, again;
     int len;
 
     if (!lq_log_enabled(log, level)) return;
     va_start(args, format);
-    len = vsnprintf(text, sizeof text, format, args);
+    va_copy(again, args);
+    len = vsnprintf(few, sizeof few, format, args);
+    if (len >= (int)sizeof few && (text = lq_mem_alloc((size_t)len + 1)))
+        vsnprintf(text, (size_t)len + 1, format, again);
+    va_end(again);
     va_end(args);
-    if (len < 0) return;
-    lq_log_write(log, level, text,
-                 (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+    if (text)
+        lq_log_write(log, level, text, len < 0 ? 0 : (size_t)len);
+    else
+        lq_log_write(log, level, few, sizeof few - 1);
+    if (text != few) lq_mem_free(text);
 }
 
 bool lq_log_flush(const lq_log *log, uint64_t timeout_ms)

@@ -51,7 +51,7 @@ static inline bool lq_log_enabled(const lq_log *log, lq_log_level level)
 void lq_log_write(const lq_log *log, lq_log_level level, const char *text,
                   size_t len);
 
-/* The same with a printf format; what is longer than 4 KiB is cut. */
+/* The same with a printf format. Without memory it is cut at 4 KiB. */
 void lq_log_printf(const lq_log *log, lq_log_level level, const char *format,
                    ...) __attribute__((format(printf, 3, 4)));
 

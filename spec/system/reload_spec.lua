@@ -251,6 +251,18 @@ return App]], "2 of 2 workers have not prepared within --start-timeout" },
     end)
   end
 
+  it("that is dropped says all of why", function()
+    local app <close> = start {}
+    local long = ("x"):rep(10000)
+
+    put(app, "app.lua", "error { code = 7, message = ('x'):rep(10000) }")
+    app:signal "HUP"
+    app:wait_log("the reload has failed, generation 1 goes on: " .. long .. " (7)")
+    app:wait_log "traceback"
+
+    app:stop { status = 0 }
+  end)
+
   it("is dropped when its worker ends before it accepts, and none follows", function()
     local app <close> = start { args = { "--no-respawn" } }
     local good = command.read_file(app.folder .. "/app.lua")
