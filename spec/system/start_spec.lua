@@ -93,7 +93,7 @@ for _, workers in ipairs { 1, 4 } do
     it("fails with one message that names the place", function()
       fails("local x = (", "app.lua:1:")
       fails("\n\nerror 'at the top'", "app.lua:3: at the top", "traceback")
-      fails("error { code = 1 }", "table")
+      fails("error { code = 1 }", '{"code":1}')
       fails("return", "app.lua")
       fails([[local App = require "luaqueduct".channel()
         function App.initialize() error "no beginning" end
