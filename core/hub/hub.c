@@ -12,9 +12,10 @@
 
 enum {
     ROUTES = 64,             /* in a member's cache */
-    BATCH_BYTES = 64 * 1024, /* a larger one leaves before the turn's end */
+    BATCH_BYTES = 16 * 1024, /* a larger one leaves before the turn's end */
     SMALL_BATCH = 256,       /* bytes of the first one */
     SPIN_MOST_NS = 2000000,  /* without a look at sockets and timers */
+    A_TURN = 256,            /* messages taken */
     EVERYBODY = -1,          /* a route's id: to all that subscribe */
 };
 
@@ -81,6 +82,7 @@ struct lq_hub_member {
     bool is_open;   /* guarded by the hub's lock; its own thread may read it */
     bool is_hidden; /* the same */
     bool is_parted; /* the same */
+    bool has_more;  /* in its inbox */
     void (*on_closed)(void *data);
     void *closed_data;
 
@@ -274,51 +276,9 @@ static void flush(lq_hub_member *m)
     uv_rwlock_rdunlock(&hub->lock);
     clear_shares(m);
     m->batch_hint = lq_batch_bytes(m->batch);
+    if (m->batch_hint > 2 * BATCH_BYTES) m->batch_hint = 2 * BATCH_BYTES;
     lq_batch_unref(m->batch);
     m->batch = NULL;
-}
-
-static void receive(lq_hub_member *m);
-
-/* What has come is worked off and answered without a look at anything else. */
-static void answer(lq_hub_member *m)
-{
-    receive(m);
-    m->cfg.run(m->cfg.data);
-    flush(m);
-}
-
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
-
-/* Others see that nobody sleeps here. Sockets and timers wait for it. */
-static void spin(lq_hub_member *m)
-{
-    uint64_t begun = uv_hrtime(), span = m->cfg.spin_us * 1000, now = begun,
-             until = begun + span;
-
-    if (lq_inbox_begin_watch(&m->inbox)) answer(m);
-    while (now < until && now - begun < SPIN_MOST_NS) {
-        relax();
-        now = uv_hrtime();
-        if (!lq_inbox_is_filled(&m->inbox)) continue;
-        answer(m);
-        until = uv_hrtime() + span;
-    }
-    if (lq_inbox_end_watch(&m->inbox)) answer(m);
-}
-
-static void on_turn(lq_turn *turn)
-{
-    lq_hub_member *m = LQ_CONTAINER_OF(turn, lq_hub_member, turn);
-
-    flush(m);
-    if (m->cfg.spin_us && m->is_open && !lq_loop_is_wanted(m->cfg.loop))
-        spin(m);
 }
 
 static int grow_share_of(lq_hub_member *m, int slot)
@@ -485,7 +445,8 @@ int lq_hub_send(lq_hub_member *m, int id, lq_str name, lq_str topic,
     char text[sizeof m->self.name];
     int count;
 
-    if (name.len >= sizeof text) return LQ_ENORECEIVER;
+    if (name.len >= sizeof text || memchr(name.ptr, '\0', name.len))
+        return LQ_ENORECEIVER;
     memcpy(text, name.ptr, name.len);
     text[name.len] = '\0';
     count = dispatch(m, id, text, topic, bytes, true);
@@ -514,22 +475,68 @@ static void read_batch(lq_hub_member *m, const lq_inbox_entry *e)
     m->received += taken;
 }
 
+/* Some of what waits: the rest has the next turn, so that what is taken is not
+ * much more than what is worked off. */
 static void receive(lq_hub_member *m)
 {
-    size_t count, i;
-    lq_inbox_entry *entries = lq_inbox_take(&m->inbox, &count);
+    lq_inbox_entry e;
+    size_t taken = 0;
 
-    for (i = 0; i < count; i++) {
-        read_batch(m, &entries[i]);
-        lq_batch_unref(entries[i].batch);
+    while (taken < A_TURN && lq_inbox_take(&m->inbox, &e)) {
+        read_batch(m, &e);
+        lq_batch_unref(e.batch);
+        taken += e.take;
     }
-    lq_mem_free(entries);
-    if (count > 0 && m->is_open) m->cfg.on_messages(m->cfg.data);
+    m->has_more = taken >= A_TURN;
+    if (m->has_more) lq_loop_again(m->cfg.loop);
+    if (taken > 0 && m->is_open) m->cfg.on_messages(m->cfg.data);
 }
 
 static void on_filled(lq_inbox *in)
 {
     receive(in->data);
+}
+
+/* What has come is worked off and answered without a look at anything else. */
+static void answer(lq_hub_member *m)
+{
+    receive(m);
+    m->cfg.run(m->cfg.data);
+    flush(m);
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Others see that nobody sleeps here. Sockets and timers wait for it. */
+static void spin(lq_hub_member *m)
+{
+    uint64_t begun = uv_hrtime(), span = m->cfg.spin_us * 1000, now = begun,
+             until = begun + span;
+
+    if (lq_inbox_begin_watch(&m->inbox)) answer(m);
+    while (now < until && now - begun < SPIN_MOST_NS) {
+        relax();
+        now = uv_hrtime();
+        if (!lq_inbox_is_filled(&m->inbox)) continue;
+        answer(m);
+        until = uv_hrtime() + span;
+    }
+    if (lq_inbox_end_watch(&m->inbox)) answer(m);
+}
+
+static void on_turn(lq_turn *turn)
+{
+    lq_hub_member *m = LQ_CONTAINER_OF(turn, lq_hub_member, turn);
+
+    if (m->has_more) receive(m);
+    flush(m);
+    if (m->cfg.spin_us && m->is_open && !lq_loop_is_wanted(m->cfg.loop))
+        spin(m);
 }
 
 int lq_hub_subscribe(lq_hub_member *m, lq_str topic, uint32_t *number)

@@ -6,6 +6,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+enum { FEWEST = 16, KEEP = 1024 /* places */ };
+
 static void on_wake(uv_async_t *handle)
 {
     lq_inbox *in = handle->data;
@@ -30,17 +32,42 @@ int lq_inbox_open(lq_inbox *in, uv_loop_t *loop,
     return 0;
 }
 
+/* The place of those taken is used again before there is more. */
 static int reserve(lq_inbox *in)
 {
-    size_t cap = in->cap ? 2 * in->cap : 16;
+    size_t cap = in->cap ? 2 * in->cap : FEWEST;
     lq_inbox_entry *entries;
 
     if (in->count < in->cap) return 0;
+    if (in->first >= in->cap / 2 && in->cap > 0) {
+        in->count -= in->first;
+        memmove(in->entries, in->entries + in->first,
+                in->count * sizeof *in->entries);
+        in->first = 0;
+        return 0;
+    }
     entries = lq_mem_realloc(in->entries, cap * sizeof *entries);
     if (!entries) return -ENOMEM;
     in->entries = entries;
     in->cap = cap;
     return 0;
+}
+
+/* Under the lock, behind the new entry. */
+static void signal_owner(lq_inbox *in)
+{
+    atomic_store_explicit(&in->is_filled, true, memory_order_release);
+    if (in->count == 1 && !in->is_watched) uv_async_send(&in->wake);
+}
+
+/* Room has been reserved. */
+static void put(lq_inbox *in, const lq_inbox_entry *e)
+{
+    lq_batch_ref(e->batch);
+    in->messages += e->messages;
+    in->bytes += e->bytes;
+    in->entries[in->count++] = *e;
+    signal_owner(in);
 }
 
 static size_t min_size(size_t a, size_t b)
@@ -60,13 +87,6 @@ static size_t room_for(const lq_inbox *in, size_t messages, size_t bytes)
     return min_size(messages, left);
 }
 
-/* Under the lock, behind the new entry. */
-static void signal_owner(lq_inbox *in)
-{
-    atomic_store_explicit(&in->is_filled, true, memory_order_release);
-    if (in->count == 1 && !in->is_watched) uv_async_send(&in->wake);
-}
-
 /* Under the lock. */
 static size_t push(lq_inbox *in, lq_batch *batch, size_t messages, size_t bytes)
 {
@@ -75,10 +95,7 @@ static size_t push(lq_inbox *in, lq_batch *batch, size_t messages, size_t bytes)
     if (take > 0 && reserve(in) < 0) take = 0;
     in->dropped += messages - take;
     if (take == 0) return 0;
-    in->entries[in->count++] = (lq_inbox_entry){lq_batch_ref(batch), take};
-    in->messages += take;
-    in->bytes += bytes * take / messages;
-    signal_owner(in);
+    put(in, &(lq_inbox_entry){batch, take, take, bytes * take / messages});
     return take;
 }
 
@@ -99,10 +116,7 @@ LQ_ANY_THREAD int lq_inbox_force(lq_inbox *in, lq_batch *batch)
 
     uv_mutex_lock(&in->lock);
     err = in->is_closed ? LQ_ECLOSED : reserve(in);
-    if (err == 0) {
-        in->entries[in->count++] = (lq_inbox_entry){lq_batch_ref(batch), 1};
-        signal_owner(in);
-    }
+    if (err == 0) put(in, &(lq_inbox_entry){.batch = batch, .take = 1});
     uv_mutex_unlock(&in->lock);
     return err;
 }
@@ -117,21 +131,35 @@ LQ_ANY_THREAD bool lq_inbox_has_room(lq_inbox *in, size_t bytes)
     return has;
 }
 
-lq_inbox_entry *lq_inbox_take(lq_inbox *in, size_t *count)
+/* What a peak has left is given back. */
+static void begin_anew(lq_inbox *in)
 {
-    lq_inbox_entry *entries;
+    in->first = in->count = 0;
+    if (in->cap <= KEEP) return;
+    lq_mem_free(in->entries);
+    in->entries = NULL;
+    in->cap = 0;
+}
+
+bool lq_inbox_take(lq_inbox *in, lq_inbox_entry *out)
+{
+    bool is_there;
 
     uv_mutex_lock(&in->lock);
-    entries = in->entries;
-    *count = in->count;
-    in->entries = NULL;
-    in->count = in->cap = 0;
-    in->held += in->messages; /* until the owner says better */
-    in->held_bytes += in->bytes;
-    in->messages = in->bytes = 0;
-    atomic_store_explicit(&in->is_filled, false, memory_order_relaxed);
+    is_there = in->first < in->count;
+    if (is_there) {
+        *out = in->entries[in->first++];
+        in->messages -= out->messages;
+        in->bytes -= out->bytes;
+        in->held += out->messages;
+        in->held_bytes += out->bytes;
+    } else {
+        begin_anew(in);
+    }
+    atomic_store_explicit(&in->is_filled, in->first < in->count,
+                          memory_order_relaxed);
     uv_mutex_unlock(&in->lock);
-    return entries;
+    return is_there;
 }
 
 static bool watch(lq_inbox *in, bool on)
@@ -192,7 +220,8 @@ void lq_inbox_fini(lq_inbox *in)
 {
     size_t i;
 
-    for (i = 0; i < in->count; i++) lq_batch_unref(in->entries[i].batch);
+    for (i = in->first; i < in->count; i++)
+        lq_batch_unref(in->entries[i].batch);
     lq_mem_free(in->entries);
     uv_mutex_destroy(&in->lock);
 }

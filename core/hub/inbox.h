@@ -20,6 +20,8 @@
 typedef struct lq_inbox_entry {
     lq_batch *batch;
     size_t take;
+    size_t messages; /* that count: none when it was forced in */
+    size_t bytes;
 } lq_inbox_entry;
 
 typedef struct lq_inbox {
@@ -32,9 +34,10 @@ typedef struct lq_inbox {
     /* Guarded by lock. */
     uv_mutex_t lock;
     lq_inbox_entry *entries;
-    size_t count;
+    size_t first; /* not taken */
+    size_t count; /* of those, and of the ones taken before them */
     size_t cap;
-    size_t messages; /* in entries */
+    size_t messages; /* not taken */
     size_t bytes;
     size_t held; /* messages that the owner has taken and not yet used */
     size_t held_bytes;
@@ -49,8 +52,8 @@ typedef struct lq_inbox {
     void (*on_closed)(struct lq_inbox *in);
 } lq_inbox;
 
-/* on_filled comes out of the loop when there is something to take. libuv's
- * codes. */
+/* on_filled comes out of the loop when something is inside that was empty.
+ * libuv's codes. */
 int lq_inbox_open(lq_inbox *in, uv_loop_t *loop,
                   void (*on_filled)(lq_inbox *in), void *data) LQ_MUST_CHECK;
 
@@ -66,9 +69,10 @@ LQ_ANY_THREAD int lq_inbox_force(lq_inbox *in, lq_batch *batch) LQ_MUST_CHECK;
 /* Whether one more message of that size has room just now. */
 LQ_ANY_THREAD bool lq_inbox_has_room(lq_inbox *in, size_t bytes);
 
-/* Takes everything that is inside: gives an lq_mem array with a reference to
- * each batch; NULL: nothing. */
-lq_inbox_entry *lq_inbox_take(lq_inbox *in, size_t *count);
+/* Takes the oldest one and gives its reference; its messages count as held
+ * until lq_inbox_hold says better. false: there is none, and on_filled comes
+ * with the next one. */
+bool lq_inbox_take(lq_inbox *in, lq_inbox_entry *out);
 
 /* Between begin and end the owner looks by itself whether something is inside,
  * and others spare themselves the signal. Each returns whether there is. */

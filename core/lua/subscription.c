@@ -17,7 +17,8 @@
 
 enum {
     BUCKETS = 64,
-    A_TURN = 256, /* messages of one subscription */
+    A_TURN = 256,            /* messages of one subscription */
+    KEEP_QUEUE = 256 * 1024, /* bytes of memory of one that is empty */
 };
 
 typedef struct subscription {
@@ -25,11 +26,14 @@ typedef struct subscription {
     lq_list ready; /* in `full` */
     lq_subscriptions *all;
     uint32_t number;
-    lq_buf queue; /* heads, each with its value */
-    size_t waiting;
+    lq_buf queue;   /* heads, each with its value */
+    size_t waiting; /* messages in it */
+    size_t waiting_bytes;
     int ref; /* anchors the handle, in which this stands */
     bool is_running;
     bool is_cancelled;
+    bool is_reading; /* the first message becomes a value */
+    bool is_retried; /* ... after it has failed once */
     size_t topic_len;
     char topic[LQ_HUB_TOPIC_MAX];
 } subscription;
@@ -38,17 +42,25 @@ struct lq_subscriptions {
     lq_vm *vm;
     lq_list buckets[BUCKETS];
     lq_list full; /* they have messages, and no task yet */
+    bool is_closed;
     size_t count;
     size_t held; /* messages in all queues */
     size_t held_bytes;
 };
 
-/* In front of each value in a queue. */
+/* In front of each value in a queue. The name of the service that has sent it
+ * stands between them. */
 typedef struct head {
     uint32_t len;
+    uint32_t name_len; /* 0: a worker */
     int id;
-    char name[sizeof((lq_sender *)0)->name];
 } head;
+
+typedef struct message {
+    int id;
+    lq_str name;
+    lq_str bytes;
+} message;
 
 lq_subscriptions *lq_subscriptions_new(lq_vm *vm)
 {
@@ -67,6 +79,11 @@ void lq_subscriptions_free(lq_subscriptions *ss)
     lq_mem_free(ss);
 }
 
+void lq_subscriptions_close(lq_subscriptions *ss)
+{
+    ss->is_closed = true;
+}
+
 size_t lq_subscriptions_count(const lq_subscriptions *ss)
 {
     return ss->count;
@@ -74,42 +91,75 @@ size_t lq_subscriptions_count(const lq_subscriptions *ss)
 
 /* ---- messages out of the queue ------------------------------------------ */
 
-static void forget(subscription *s, size_t messages, size_t bytes)
+/* Tells the hub what still waits here. */
+static void hold(lq_subscriptions *ss)
 {
-    s->waiting -= messages;
-    s->all->held -= messages;
+    lq_hub_hold(ss->vm->hub, ss->held, ss->held_bytes);
+}
+
+static void forget(subscription *s, size_t bytes)
+{
+    s->waiting--;
+    s->waiting_bytes -= bytes;
+    s->all->held--;
     s->all->held_bytes -= bytes;
 }
 
-/* Pushes the value and who has sent it, and takes them off the queue. Raises
- * for memory, with nothing lost. */
-static void push_next(lua_State *L, subscription *s)
+/* The first one in the queue; its parts are lent. */
+static message first(const subscription *s)
 {
-    lq_str bytes;
-    lq_err err;
+    const char *at = lq_buf_ptr(&s->queue);
+    message m;
     head h;
 
-    memcpy(&h, lq_buf_ptr(&s->queue), sizeof h);
-    bytes = (lq_str){lq_buf_ptr(&s->queue) + sizeof h, h.len};
-    if (lq_unpack(L, bytes, &err) < 0) lua_pushnil(L);
-    if (h.id > 0)
-        lua_pushinteger(L, h.id);
-    else
-        lua_pushstring(L, h.name);
-    lq_buf_consume(&s->queue, sizeof h + h.len);
-    forget(s, 1, h.len);
+    memcpy(&h, at, sizeof h);
+    m.id = h.id;
+    m.name = (lq_str){at + sizeof h, h.name_len};
+    m.bytes = (lq_str){m.name.ptr + m.name.len, h.len};
+    return m;
 }
 
-/* Index 1: the handle, 2: the function. `left`: calls in this turn. */
+static void drop_first(subscription *s)
+{
+    message m = first(s);
+
+    lq_buf_consume(&s->queue, sizeof(head) + m.name.len + m.bytes.len);
+    forget(s, m.bytes.len);
+    s->is_reading = s->is_retried = false;
+}
+
+/* Pushes the value and who has sent it, and takes them off the queue. Raises
+ * for memory; then both are still there. A finalizer, which any allocation may
+ * run, may cancel the subscription meanwhile: false. */
+static bool push_next(lua_State *L, subscription *s)
+{
+    message m = first(s);
+    lq_err err;
+
+    s->is_reading = true;
+    if (lq_unpack(L, m.bytes, &err) < 0) lua_pushnil(L);
+    if (m.id > 0)
+        lua_pushinteger(L, m.id);
+    else
+        lua_pushlstring(L, m.name.ptr, m.name.len);
+    if (LQ_UNLIKELY(s->is_cancelled)) return false;
+    drop_first(s);
+    return true;
+}
+
+/* Index 1: the handle, 2: the function. `left`: calls in this turn. For the
+ * watchdog each call begins anew. */
 static int run(lua_State *L, int status, lua_KContext left)
 {
     subscription *s = lua_touserdata(L, 1);
+    lq_vm *vm = s->all->vm;
 
-    (void)status;
+    if (status == LUA_YIELD) hold(s->all);
     for (; left > 0 && s->waiting > 0 && !s->is_cancelled; left--) {
         lua_settop(L, 2);
         lua_pushvalue(L, 2);
-        push_next(L, s);
+        if (!push_next(L, s)) break;
+        lq_loop_beat(vm->cfg.loop);
         lua_callk(L, 2, 0, left - 1, run);
     }
     return 0;
@@ -122,43 +172,73 @@ static int begin_run(lua_State *L)
 
 static void start(subscription *s);
 
+/* Nothing reads the queue any more. */
 static void release(subscription *s)
 {
+    lq_buf_fini(&s->queue);
     luaL_unref(s->all->vm->L, LUA_REGISTRYINDEX, s->ref);
     s->ref = LUA_NOREF;
+}
+
+/* The first message did not become a value, as there was no memory: behind the
+ * task all garbage is collected, so it has a second chance. */
+static void retry_first(subscription *s)
+{
+    s->is_reading = false;
+    if (!s->is_retried) {
+        s->is_retried = true;
+        return;
+    }
+    lq_log_printf(s->all->vm->cfg.log, LQ_LOG_ERROR,
+                  "no memory: a message on \"%.*s\" is lost", (int)s->topic_len,
+                  s->topic);
+    drop_first(s);
+}
+
+static void log_failure(lq_task *t, const subscription *s)
+{
+    char what[LQ_HUB_TOPIC_MAX + 64];
+
+    snprintf(what, sizeof what, "error in a subscription to \"%.*s\"",
+             (int)s->topic_len, s->topic);
+    lq_task_log_error(t->vm, t->co, what);
 }
 
 static void on_done(lq_task *t, int status, int results)
 {
     subscription *s = t->owner;
-    char what[LQ_HUB_TOPIC_MAX + 64];
+    lq_subscriptions *ss = s->all;
 
     (void)results;
     s->is_running = false;
-    if (status != LUA_OK && status != LUA_YIELD) {
-        snprintf(what, sizeof what, "error in a subscription to \"%.*s\"",
-                 (int)s->topic_len, s->topic);
-        lq_task_log_error(t->vm, t->co, what);
-    }
-    if (s->is_cancelled)
+    if (status != LUA_OK && status != LUA_YIELD) log_failure(t, s);
+    if (s->is_cancelled) {
         release(s);
-    else if (status != LUA_YIELD && s->waiting > 0)
+    } else {
+        if (s->is_reading) retry_first(s);
+        if (s->waiting == 0 && s->queue.cap > KEEP_QUEUE)
+            lq_buf_fini(&s->queue);
         start(s);
-    lq_hub_hold(t->vm->hub, s->all->held, s->all->held_bytes);
+    }
+    hold(ss);
 }
 
 /* A task for what waits; it has the next turn. */
 static void start(subscription *s)
 {
-    lq_vm *vm = s->all->vm;
+    lq_subscriptions *ss = s->all;
+    lq_vm *vm = ss->vm;
     lq_task *t;
 
-    if (s->is_running || s->is_cancelled || s->waiting == 0) return;
+    if (s->is_running || s->is_cancelled || s->waiting == 0 || ss->is_closed)
+        return;
     t = lq_task_new(vm, on_done, s);
     if (!t) {
         lq_log_printf(vm->cfg.log, LQ_LOG_ERROR,
                       "no memory for the messages on \"%.*s\": they wait",
                       (int)s->topic_len, s->topic);
+        lq_list_remove(&s->ready);
+        lq_list_push_back(&ss->full, &s->ready);
         return;
     }
     s->is_running = true;
@@ -174,13 +254,16 @@ static void start(subscription *s)
 
 static bool put(subscription *s, const lq_sender *from, lq_str bytes)
 {
-    head h = {.len = (uint32_t)bytes.len, .id = from->id};
+    size_t name_len = from->id > 0 ? 0 : strlen(from->name);
+    head h = {(uint32_t)bytes.len, (uint32_t)name_len, from->id};
 
-    memcpy(h.name, from->name, sizeof h.name);
-    if (lq_buf_reserve(&s->queue, sizeof h + bytes.len) < 0) return false;
+    if (lq_buf_reserve(&s->queue, sizeof h + name_len + bytes.len) < 0)
+        return false;
     lq_buf_put(&s->queue, &h, sizeof h);
+    lq_buf_put(&s->queue, from->name, name_len);
     lq_buf_put(&s->queue, bytes.ptr, bytes.len);
     s->waiting++;
+    s->waiting_bytes += bytes.len;
     lq_list_remove(&s->ready);
     lq_list_push_back(&s->all->full, &s->ready);
     s->all->held++;
@@ -212,11 +295,13 @@ bool lq_subscriptions_deliver(void *data, const lq_sender *from,
 void lq_subscriptions_run(void *data)
 {
     lq_subscriptions *ss = data;
-    lq_list *link;
+    lq_list full, *link;
 
-    while ((link = lq_list_pop_front(&ss->full)))
+    lq_list_init(&full);
+    lq_list_move(&ss->full, &full);
+    while ((link = lq_list_pop_front(&full)))
         start(LQ_CONTAINER_OF(link, subscription, ready));
-    lq_hub_hold(ss->vm->hub, ss->held, ss->held_bytes);
+    hold(ss);
 }
 
 /* ---- handles ------------------------------------------------------------ */
@@ -224,16 +309,18 @@ void lq_subscriptions_run(void *data)
 /* Nothing comes any more. */
 static void cancel(subscription *s)
 {
+    lq_subscriptions *ss = s->all;
+
     if (s->is_cancelled) return;
     s->is_cancelled = true;
     lq_list_remove(&s->link);
     lq_list_remove(&s->ready);
-    s->all->count--;
-    forget(s, s->waiting, lq_buf_len(&s->queue) - s->waiting * sizeof(head));
-    lq_buf_fini(&s->queue);
-    lq_buf_init(&s->queue);
-    lq_hub_unsubscribe(s->all->vm->hub, (lq_str){s->topic, s->topic_len});
-    lq_hub_hold(s->all->vm->hub, s->all->held, s->all->held_bytes);
+    ss->count--;
+    ss->held -= s->waiting;
+    ss->held_bytes -= s->waiting_bytes;
+    if (!s->is_reading) lq_buf_fini(&s->queue);
+    lq_hub_unsubscribe(ss->vm->hub, (lq_str){s->topic, s->topic_len});
+    hold(ss);
     if (!s->is_running) release(s);
 }
 

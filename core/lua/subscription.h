@@ -3,8 +3,8 @@
  *
  * Owns:    the subscriptions of one state, and what waits in their queues.
  * Thread:  that of the state.
- * Life:    new -> (add | deliver | cancel)* -> free, when the state is closed.
- * Knows:   task, pack, hub.
+ * Life:    new -> (push_new | deliver | run)* -> close -> free, when the state
+ * is closed. Knows:   task, pack, hub.
  */
 #ifndef LQ_SUBSCRIPTION_H
 #define LQ_SUBSCRIPTION_H
@@ -18,6 +18,9 @@ typedef struct lq_subscriptions lq_subscriptions;
 lq_subscriptions *lq_subscriptions_new(lq_vm *vm) LQ_MUST_CHECK;
 /* NULL is allowed. */
 void lq_subscriptions_free(lq_subscriptions *ss);
+
+/* No task begins any more. */
+void lq_subscriptions_close(lq_subscriptions *ss);
 
 /* For lq_hub_member_cfg, with `data` a lq_subscriptions. */
 bool lq_subscriptions_deliver(void *data, const lq_sender *from,

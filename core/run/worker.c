@@ -432,6 +432,7 @@ static void close_all(lq_worker *w)
     lq_timer_stop(lq_loop_timers(&w->loop), &w->deadline);
     lq_timer_stop(lq_loop_timers(&w->loop), &w->over);
     lq_timer_stop(lq_loop_timers(&w->loop), &w->again);
+    if (w->vm.subscriptions) lq_subscriptions_close(w->vm.subscriptions);
     if (w->vm.L) lq_tasks_cancel(&w->vm);
     w->closing = w->listener_count + w->is_net_open + (w->vm.hub != NULL) + 1;
     for (i = 0; i < w->listener_count; i++)

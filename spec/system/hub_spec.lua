@@ -266,6 +266,93 @@ describe("aq.hub", function()
     app:stop { status = 0 }
   end)
 
+  it("frees the queue of a subscription that a finalizer cancels amid a message", function()
+    local app <close> = start(2, [[
+      function run.fragile()
+        run.seen = 0
+        collectgarbage "incremental"
+        local sub
+        sub = aq.hub.subscribe("t", function(v)
+          run.seen = run.seen + 1
+          if v == "begin" then setmetatable({}, { __gc = function() sub:cancel() end }) end
+        end)
+      end
+      function run.seen_count() return run.seen end
+      function run.begin()
+        local large = {}
+        for i = 1, 20000 do large[i] = ("%060d"):format(i) end
+        aq.hub.publish("t", "begin")
+        for _ = 1, 50 do aq.hub.publish("t", large) end
+      end]], { "--hub-queue", "100,100M" })
+    result_of(app, 2, "fragile")
+
+    result_of(app, 1, "begin")
+
+    wait.till(function() return result_of(app, 2, "stats").subscriptions == 0 end, 20)
+    wait.till(function() return result_of(app, 2, "stats").queued == 0 end)
+    assert.is_true(result_of(app, 2, "seen_count") < 51)
+    app:stop { status = 0 }
+  end)
+
+  it("loses a message for which there is no memory, and goes on", function()
+    local app <close> = start(2, [[
+      function run.fill()
+        run.ballast = {}
+        for i = 1, 36 do run.ballast[i] = ("b"):rep(1 << 20) end
+        run.subscribe "t"
+      end
+      function run.large() return aq.hub.publish("t", ("x"):rep(15 << 20)) end]],
+      { "--memory-limit", "48M", "--hub-queue", "100,100M" })
+    result_of(app, 2, "fill")
+
+    assert.are.equal(1, result_of(app, 1, "large"))
+    app:wait_log 'no memory: a message on "t" is lost'
+    result_of(app, 1, "publish", "t", "'small'")
+
+    assert.are.same({ { "t", "small", 1 } }, wait_got(app, 2, 1))
+    assert.are.equal(0, result_of(app, 2, "stats").queued)
+    app:stop { status = 0 }
+  end)
+
+  it("goes on behind a callback that is interrupted, and lets short ones be", function()
+    local app <close> = start(2, [[
+      function run.busy()
+        aq.hub.subscribe("t", function(v)
+          local from = aq.now()
+          if v == 1 then
+            -- The thread sanitizer keeps a signal back until the C library is called.
+            pcall(function() while true do os.time() end end)
+            aq.sleep(1e6)
+          end
+          while aq.now() < from + 0.04 do end
+          keep "t"(v)
+        end)
+      end]], { "--busy-timeout", "0.5" })
+    result_of(app, 2, "busy")
+
+    result_of(app, 1, "many", "t", 21)
+
+    for i, message in ipairs(wait_got(app, 2, 20)) do assert.are.equal(i + 1, message[2]) end
+    app:stop { status = 0 }
+  end)
+
+  it("counts as waiting what a callback that waits has left", function()
+    local app <close> = start(2, [[
+      function run.slow()
+        aq.hub.subscribe("t", function()
+          aq.sleep(0.001)
+          keep "t"(aq.hub.stats().queued)
+        end)
+      end]])
+    result_of(app, 2, "slow")
+
+    result_of(app, 1, "many", "t", 20)
+
+    local queued = wait_got(app, 2, 20)
+    assert.is_true(queued[20][2] <= 1, queued[20][2] .. " queued")
+    app:stop { status = 0 }
+  end)
+
   it("bounds the queue, and counts what is lost", function()
     local app <close> = start(2, [[
       function run.stuck()
