@@ -35,6 +35,11 @@ static inline size_t lq_buf_len(const lq_buf *b)
     return b->tail - b->head;
 }
 
+static inline lq_str lq_buf_view(const lq_buf *b)
+{
+    return (lq_str){lq_buf_ptr(b), lq_buf_len(b)};
+}
+
 /* Makes room for `len` more bytes. Returns UV_ENOMEM's value, -ENOMEM. */
 int lq_buf_grow(lq_buf *b, size_t len) LQ_MUST_CHECK;
 

@@ -1,8 +1,4 @@
-/* calls.c - see calls.h.
- *
- * A request is a head, the method's name, and the arguments, each packed. A
- * reply is a head and the results, each packed; or an error's code and message.
- */
+/* calls.c - see calls.h. */
 #include "lua/calls.h"
 
 #include <errno.h>
@@ -11,31 +7,11 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "lua/call_wire.h"
 #include "lua/error.h"
-#include "lua/pack.h"
 #include "lua/task.h"
 
-enum {
-    BUCKETS = 64,
-    METHOD_MAX = 128,
-    KEEP_PACKED = 64 * 1024, /* bytes of memory between two calls */
-};
-
-typedef enum kind {
-    REQUEST,
-    CAST,
-    RESULTS,
-    FAILURE, /* with code and message */
-} kind;
-
-typedef struct head {
-    uint32_t kind;
-    uint32_t values; /* how many follow, packed */
-    uint64_t id;
-    lq_hub_address from; /* of a request: where the reply goes */
-    int code;            /* of a failure that is ours */
-    uint32_t text_len;   /* the method; the error's code */
-} head;
+enum { BUCKETS = 64 };
 
 /* A call that has been made and waits for its reply. */
 typedef struct call {
@@ -50,30 +26,10 @@ typedef struct call {
     char name[sizeof((lq_sender *)0)->name];
 } call;
 
-/* A call that is to be answered. */
-typedef struct job {
-    lq_list link;
-    lq_calls *all;
-    head head;
-    bool is_replied;
-    lq_str args;
-    char method[METHOD_MAX];
-    char bytes[];
-} job;
-
 struct lq_calls {
     lq_vm *vm;
     uint64_t newest;
     lq_list buckets[BUCKETS];
-    /* Of a service. */
-    int service_ref; /* its table; LUA_NOREF: none */
-    size_t queue_max;
-    bool is_concurrent;
-    lq_list queue; /* jobs that wait */
-    size_t queued;
-    size_t running;
-    void (*on_idle)(void *data);
-    void *idle_data;
 };
 
 lq_calls *lq_calls_new(lq_vm *vm)
@@ -83,62 +39,13 @@ lq_calls *lq_calls_new(lq_vm *vm)
 
     if (!c) return NULL;
     c->vm = vm;
-    c->service_ref = LUA_NOREF;
     for (i = 0; i < BUCKETS; i++) lq_list_init(&c->buckets[i]);
-    lq_list_init(&c->queue);
     return c;
 }
 
 void lq_calls_free(lq_calls *c)
 {
-    lq_list *link;
-
-    if (!c) return;
-    while ((link = lq_list_pop_front(&c->queue)))
-        lq_mem_free(LQ_CONTAINER_OF(link, job, link));
     lq_mem_free(c);
-}
-
-/* ---- bytes -------------------------------------------------------------- */
-
-static int put_head(lq_buf *out, const head *h, const char *text)
-{
-    int err = lq_buf_append(out, h, sizeof *h);
-
-    return err < 0 ? err : lq_buf_append(out, text, h->text_len);
-}
-
-/* The values from index `first` to the top, packed into `out`. Raises. */
-static void pack_values(lua_State *L, int first, lq_buf *out)
-{
-    int i, top = lua_gettop(L);
-
-    for (i = first; i <= top; i++) lq_pack(L, i, out);
-}
-
-/* Pushes `count` values out of `bytes`. Raises for memory. */
-static int push_values(lua_State *L, lq_str bytes, uint32_t count)
-{
-    lq_err err;
-    uint32_t i;
-
-    luaL_checkstack(L, (int)count + LUA_MINSTACK, "too many values");
-    for (i = 0; i < count; i++)
-        if (lq_unpack_next(L, &bytes, &err) < 0) lua_pushnil(L);
-    return (int)count;
-}
-
-/* A buffer for what is packed next. */
-static lq_buf *scratch(lq_vm *vm)
-{
-    lq_buf_clear(&vm->packed);
-    if (vm->packed.cap > KEEP_PACKED) lq_buf_fini(&vm->packed);
-    return &vm->packed;
-}
-
-static lq_str view(const lq_buf *b)
-{
-    return (lq_str){lq_buf_ptr(b), lq_buf_len(b)};
 }
 
 /* ---- a call that is made ------------------------------------------------ */
@@ -177,7 +84,7 @@ static bool try_send(call *k)
     case LQ_HUB_UP: break;
     default: k->err = LQ_ESERVICEDOWN; return false;
     }
-    k->err = lq_hub_tell(m, k->to, view(&k->bytes), false);
+    k->err = lq_hub_tell(m, k->to, lq_buf_view(&k->bytes), false);
     if (k->err == LQ_ECLOSED) k->err = LQ_ESERVICEDOWN;
     k->is_sent = k->err == 0;
     lq_buf_clear(&k->bytes);
@@ -203,7 +110,7 @@ static void check_calls(lq_calls *c)
         }
 }
 
-static void take_reply(lq_calls *c, const head *h, lq_str bytes)
+static void take_reply(lq_calls *c, const lq_call_head *h, lq_str bytes)
 {
     lq_list *bucket = bucket_of(c, h->id), *link = bucket->next;
     call *k;
@@ -217,7 +124,7 @@ static void take_reply(lq_calls *c, const head *h, lq_str bytes)
 }
 
 /* nil and an error of the service's own. */
-static int push_failure(lua_State *L, const head *h, lq_str rest)
+static int push_failure(lua_State *L, const lq_call_head *h, lq_str rest)
 {
     if (h->code < 0) return lq_push_failure(L, h->code, NULL);
     lua_pushlstring(L, rest.ptr + h->text_len, rest.len - h->text_len);
@@ -235,7 +142,7 @@ static int call_k(lua_State *L, int status, lua_KContext context)
     call *k = t->wait;
     int err = t->wait_err;
     lq_str rest;
-    head h;
+    lq_call_head h;
 
     (void)status;
     if (err < 0) {
@@ -248,12 +155,12 @@ static int call_k(lua_State *L, int status, lua_KContext context)
     t->vm->packed = k->bytes;
     lq_buf_init(&k->bytes);
     end_call(k);
-    rest = view(&t->vm->packed);
+    rest = lq_buf_view(&t->vm->packed);
     memcpy(&h, rest.ptr, sizeof h);
     rest.ptr += sizeof h;
     rest.len -= sizeof h;
-    if (h.kind == FAILURE) return push_failure(L, &h, rest);
-    return push_values(L, rest, h.values);
+    if (h.kind == LQ_CALL_FAILURE) return push_failure(L, &h, rest);
+    return lq_call_push(L, rest, h.values);
 }
 
 static const char *check_name(lua_State *L, int i, size_t max, size_t *len)
@@ -276,21 +183,23 @@ static lq_vm *check_vm(lua_State *L)
 }
 
 /* The request of the values from index `first` on, in the vm's buffer. */
-static lq_buf *pack_request(lua_State *L, lq_vm *vm, head *h, int method)
+static lq_buf *pack_request(lua_State *L, lq_vm *vm, lq_call_head *h,
+                            int method)
 {
     size_t len;
-    const char *text = check_name(L, method, METHOD_MAX, &len);
-    lq_buf *out = scratch(vm);
+    const char *text = check_name(L, method, LQ_CALL_METHOD_MAX, &len);
+    lq_buf *out = lq_call_scratch(vm);
 
     h->from = lq_hub_address_of(vm->hub);
     h->values = (uint32_t)(lua_gettop(L) - method);
     h->text_len = (uint32_t)len;
-    if (put_head(out, h, text) < 0) luaL_error(L, "not enough memory");
-    pack_values(L, method + 1, out);
+    if (lq_call_put_head(out, h, text) < 0) luaL_error(L, "not enough memory");
+    lq_call_pack(L, method + 1, out);
     return out;
 }
 
-static call *new_call(lq_vm *vm, const char *name, lq_buf *request, head *h)
+static call *new_call(lq_vm *vm, const char *name, lq_buf *request,
+                      lq_call_head *h)
 {
     call *k = lq_mem_zalloc(sizeof *k);
 
@@ -310,7 +219,7 @@ int lq_calls_call(lua_State *L)
     lq_vm *vm = check_vm(L);
     lq_task *t = lq_task_check_wait(L);
     lua_Number seconds = luaL_checknumber(L, 2);
-    head h = {.kind = REQUEST, .id = ++vm->calls->newest};
+    lq_call_head h = {.kind = LQ_CALL_REQUEST, .id = ++vm->calls->newest};
     size_t len;
     const char *name = check_name(L, 1, sizeof((call *)0)->name, &len);
     lq_buf *request = pack_request(L, vm, &h, 3);
@@ -338,7 +247,7 @@ int lq_calls_call(lua_State *L)
 int lq_calls_cast(lua_State *L)
 {
     lq_vm *vm = check_vm(L);
-    head h = {.kind = CAST};
+    lq_call_head h = {.kind = LQ_CALL_CAST};
     size_t len;
     const char *name = check_name(L, 1, sizeof((call *)0)->name, &len);
     lq_buf *request = pack_request(L, vm, &h, 2);
@@ -346,237 +255,30 @@ int lq_calls_cast(lua_State *L)
     int err = LQ_ESERVICEDOWN;
 
     if (lq_hub_find(vm->hub, name, &to) == LQ_HUB_UP)
-        err = lq_hub_tell(vm->hub, to, view(request), false);
+        err = lq_hub_tell(vm->hub, to, lq_buf_view(request), false);
     if (err == LQ_ECLOSED) err = LQ_ESERVICEDOWN;
     if (err < 0) return lq_push_failure(L, err, NULL);
     lua_pushboolean(L, true);
     return 1;
 }
 
-/* ---- a call that is answered -------------------------------------------- */
-
-static void send_reply(lq_calls *c, job *j, lq_buf *bytes)
+void lq_calls_take(lq_calls *c, const lq_note *note)
 {
-    int err = 0;
+    lq_call_head h;
 
-    if (j->is_replied || j->head.kind == CAST) return;
-    j->is_replied = true;
-    err = lq_hub_tell(c->vm->hub, j->head.from, view(bytes), true);
-    if (err == -ENOMEM)
-        lq_log_printf(c->vm->cfg.log, LQ_LOG_ERROR,
-                      "no memory for the reply of %s: the call ends by its "
-                      "timeout",
-                      j->method);
-}
-
-static void reply_code(lq_calls *c, job *j, int code)
-{
-    head h = {.kind = FAILURE, .id = j->head.id, .code = code};
-    lq_buf *out = scratch(c->vm);
-
-    if (put_head(out, &h, "") == 0) send_reply(c, j, out);
-}
-
-/* The error on top of co: a table keeps its code and message. */
-static void reply_error(lq_calls *c, job *j, lua_State *co)
-{
-    const char *code = "error", *message = NULL;
-    lq_buf *out = scratch(c->vm);
-    size_t len = 0;
-    head h = {.kind = FAILURE, .id = j->head.id};
-
-    if (lua_type(co, -1) == LUA_TTABLE) {
-        lua_pushliteral(co, "code");
-        if (lua_rawget(co, -2) == LUA_TSTRING) code = lua_tostring(co, -1);
-        lua_pushliteral(co, "message");
-        if (lua_rawget(co, -3) == LUA_TSTRING)
-            message = lua_tolstring(co, -1, &len);
-    } else if (lua_isstring(co, -1)) {
-        message = lua_tolstring(co, -1, &len);
-    }
-    if (!message) {
-        message = lua_pushfstring(co, "(a %s)", luaL_typename(co, -1));
-        len = strlen(message);
-    }
-    h.text_len = (uint32_t)strlen(code);
-    if (put_head(out, &h, code) == 0 && lq_buf_append(out, message, len) == 0)
-        send_reply(c, j, out);
-}
-
-/* The results stand from index 3 on. */
-static int serve_k(lua_State *L, int status, lua_KContext context)
-{
-    job *j = lua_touserdata(L, 1);
-    lq_calls *c = j->all;
-    head h = {.kind = RESULTS, .id = j->head.id};
-    lq_buf *out;
-
-    (void)status;
-    (void)context;
-    if (j->head.kind == CAST) return 0;
-    h.values = (uint32_t)(lua_gettop(L) - 2);
-    out = scratch(c->vm);
-    if (put_head(out, &h, "") < 0) return luaL_error(L, "not enough memory");
-    pack_values(L, 3, out);
-    send_reply(c, j, out);
-    return 0;
-}
-
-static bool is_callable_name(const char *method)
-{
-    return *method != '_' && strcmp(method, "prepare") != 0 &&
-           strcmp(method, "close") != 0;
-}
-
-/* Index 1: the job, 2: the service. */
-static int serve(lua_State *L)
-{
-    job *j = lua_touserdata(L, 1);
-    int args;
-
-    if (!is_callable_name(j->method) ||
-        lua_getfield(L, 2, j->method) != LUA_TFUNCTION) {
-        reply_code(j->all, j, LQ_ENOMETHOD);
-        if (j->head.kind == CAST)
-            luaL_error(L, "a cast to %s: the service has no such method",
-                       j->method);
-        return 0;
-    }
-    lua_pushvalue(L, 2);
-    args = push_values(L, j->args, j->head.values);
-    lua_callk(L, 1 + args, LUA_MULTRET, 0, serve_k);
-    return serve_k(L, LUA_OK, 0);
-}
-
-static void run_next(lq_calls *c);
-
-static void check_idle(lq_calls *c)
-{
-    void (*on_idle)(void *) = c->on_idle;
-
-    if (!on_idle || c->running > 0 || c->queued > 0) return;
-    c->on_idle = NULL;
-    on_idle(c->idle_data);
-}
-
-static void on_done(lq_task *t, int status, int results)
-{
-    job *j = t->owner;
-    lq_calls *c = j->all;
-    char what[METHOD_MAX + 32];
-
-    (void)results;
-    if (status == LUA_YIELD) {
-        reply_code(c, j, LQ_ESERVICEDOWN);
-    } else if (status != LUA_OK && j->head.kind == CAST) {
-        snprintf(what, sizeof what, "error in a cast to %s", j->method);
-        lq_task_log_error(t->vm, t->co, what);
-    } else if (status != LUA_OK) {
-        lua_pushvalue(t->co, -1); /* the other one stays for the report */
-        reply_error(c, j, t->co);
-    }
-    c->running--;
-    lq_mem_free(j);
-    run_next(c);
-    check_idle(c);
-}
-
-static bool start(lq_calls *c, job *j)
-{
-    lq_task *t = lq_task_new(c->vm, on_done, j);
-
-    if (!t) return false;
-    c->running++;
-    lq_vm_open_reserve(c->vm);
-    lua_pushcfunction(t->co, serve);
-    lua_pushlightuserdata(t->co, j);
-    lua_rawgeti(t->co, LUA_REGISTRYINDEX, c->service_ref);
-    lq_vm_shut_reserve(c->vm);
-    lq_task_ready(t, 2);
-    return true;
-}
-
-static void run_next(lq_calls *c)
-{
-    lq_list *link;
-    job *j;
-
-    while (c->service_ref != LUA_NOREF &&
-           (c->is_concurrent || c->running == 0) &&
-           (link = lq_list_pop_front(&c->queue))) {
-        c->queued--;
-        j = LQ_CONTAINER_OF(link, job, link);
-        if (start(c, j)) continue;
-        reply_code(c, j, LQ_EOVERLOADED);
-        lq_mem_free(j);
-    }
-}
-
-static job *new_job(lq_calls *c, const head *h, lq_str rest)
-{
-    job *j;
-
-    if (h->text_len >= METHOD_MAX || h->text_len > rest.len) return NULL;
-    j = lq_mem_zalloc(sizeof *j + rest.len);
-    if (!j) return NULL;
-    j->all = c;
-    j->head = *h;
-    memcpy(j->method, rest.ptr, h->text_len);
-    memcpy(j->bytes, rest.ptr, rest.len);
-    j->args = (lq_str){j->bytes + h->text_len, rest.len - h->text_len};
-    lq_list_init(&j->link);
-    return j;
-}
-
-static void take_request(lq_calls *c, const head *h, lq_str rest)
-{
-    job *j = new_job(c, h, rest);
-
-    if (!j) {
-        job refused = {.all = c, .head = *h};
-        reply_code(c, &refused, LQ_EOVERLOADED);
-        return;
-    }
-    if (c->queued >= c->queue_max) {
-        reply_code(c, j, LQ_EOVERLOADED);
-        lq_mem_free(j);
-        return;
-    }
-    lq_list_push_back(&c->queue, &j->link);
-    c->queued++;
-    run_next(c);
-}
-
-void lq_calls_take(lq_calls *c, const lq_sender *from, const lq_note *note)
-{
-    lq_str rest = note->bytes;
-    head h;
-
-    (void)from;
-    if (rest.len < sizeof h) {
+    if (note->bytes.len < sizeof h) {
         check_calls(c);
         return;
     }
-    memcpy(&h, rest.ptr, sizeof h);
-    if (h.kind == RESULTS || h.kind == FAILURE) {
-        take_reply(c, &h, rest);
-        return;
-    }
-    rest.ptr += sizeof h;
-    rest.len -= sizeof h;
-    take_request(c, &h, rest);
+    memcpy(&h, note->bytes.ptr, sizeof h);
+    take_reply(c, &h, note->bytes);
 }
 
-void lq_calls_serve(lq_calls *c, lua_State *L, size_t queue, bool is_concurrent)
+bool lq_calls_are_meant(const lq_note *note)
 {
-    c->service_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    c->queue_max = queue;
-    c->is_concurrent = is_concurrent;
-}
+    lq_call_head h;
 
-void lq_calls_drain(lq_calls *c, void (*on_idle)(void *data), void *data)
-{
-    c->on_idle = on_idle;
-    c->idle_data = data;
-    check_idle(c);
+    if (note->bytes.len < sizeof h) return true;
+    memcpy(&h, note->bytes.ptr, sizeof h);
+    return h.kind == LQ_CALL_RESULTS || h.kind == LQ_CALL_FAILURE;
 }

@@ -7,6 +7,7 @@
  */
 #include <lauxlib.h>
 
+#include "lua/answers.h"
 #include "lua/calls.h"
 #include "lua/libs.h"
 #include "lua/pack.h"
@@ -43,7 +44,8 @@ static int service_serve(lua_State *L)
     if (!vm->cfg.service) return luaL_error(L, "this is no service");
     lua_settop(L, 2);
     lua_pushvalue(L, 1);
-    lq_calls_serve(vm->calls, L, vm->cfg.service->queue, lua_toboolean(L, 2));
+    lq_answers_serve(vm->answers, L, vm->cfg.service->queue,
+                     lua_toboolean(L, 2));
     return 0;
 }
 

@@ -93,7 +93,8 @@ struct lq_vm {
     struct lq_hub_member *hub;
     struct lq_subscriptions *subscriptions;
     struct lq_calls *calls;
-    lq_buf packed; /* a value on its way into the hub */
+    struct lq_answers *answers; /* of a service */
+    lq_buf packed;              /* a value on its way into the hub */
 
     struct lq_wires *wires; /* lib_tcp.c; NULL: none yet */
 };

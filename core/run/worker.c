@@ -14,6 +14,7 @@
 
 #include "base/broken.h"
 #include "base/mem.h"
+#include "lua/answers.h"
 #include "lua/app.h"
 #include "lua/calls.h"
 #include "lua/dispatch.h"
@@ -329,7 +330,10 @@ static bool on_note(void *data, const lq_sender *from, const lq_note *note)
 
     if (note->topic)
         return lq_subscriptions_deliver(w->vm.subscriptions, from, note);
-    lq_calls_take(w->vm.calls, from, note);
+    if (lq_calls_are_meant(note))
+        lq_calls_take(w->vm.calls, note);
+    else if (w->vm.answers)
+        lq_answers_take(w->vm.answers, note);
     return false;
 }
 
@@ -364,7 +368,9 @@ static int join_hub(lq_worker *w)
 
     w->vm.subscriptions = lq_subscriptions_new(&w->vm);
     w->vm.calls = lq_calls_new(&w->vm);
-    if (!w->vm.subscriptions || !w->vm.calls) return -ENOMEM;
+    if (service) w->vm.answers = lq_answers_new(&w->vm);
+    if (!w->vm.subscriptions || !w->vm.calls || (service && !w->vm.answers))
+        return -ENOMEM;
     err = lq_hub_join(&w->vm.hub, w->cfg.hub, &cfg);
     if (err == 0) atomic_store(&w->member, w->vm.hub);
     return err;
@@ -534,8 +540,8 @@ static void retire(lq_worker *w)
     if (w->is_net_open) {
         lq_net_retire(&w->net);
         leave_if_done(w);
-    } else if (w->cfg.service && w->vm.calls) {
-        lq_calls_drain(w->vm.calls, on_calls_over, w);
+    } else if (w->vm.answers) {
+        lq_answers_drain(w->vm.answers, on_calls_over, w);
     } else {
         leave(w);
     }
@@ -693,6 +699,7 @@ static void close_state(lq_worker *w)
     lq_dispatch_fini(w->dispatch);
     lq_subscriptions_free(w->vm.subscriptions);
     lq_calls_free(w->vm.calls);
+    lq_answers_free(w->vm.answers);
     if (w->vm.hub) lq_hub_leave(w->vm.hub);
 }
 
