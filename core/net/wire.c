@@ -73,14 +73,15 @@ static bool wants_read(const lq_wire *w)
 static void on_poll(uv_poll_t *handle, int status, int events);
 
 /* With nothing to wait for it does not look: what happens meanwhile is found
- * by the next read or write. */
+ * by the next read or write. What is dirty is sent before it waits. */
 static void update(lq_wire *w)
 {
     uint8_t events = 0;
 
     if (w->state == LQ_WIRE_CLOSING) return;
     if (wants_read(w)) events |= UV_READABLE;
-    if (w->state == LQ_WIRE_CONNECTING || lq_wire_unsent(w) > 0)
+    if (w->state == LQ_WIRE_CONNECTING ||
+        (lq_wire_unsent(w) > 0 && lq_list_is_empty(&w->dirty)))
         events |= UV_WRITABLE;
     if (events == w->events) return;
     w->events = events;
@@ -312,6 +313,15 @@ lq_wires *lq_wires_new(lq_loop *loop)
     ws->turn.run = flush_dirty;
     lq_loop_on_turn(loop, &ws->turn);
     return ws;
+}
+
+void lq_wires_shut(const lq_wires *ws)
+{
+    const lq_list *link;
+
+    if (!ws) return;
+    for (link = ws->wires.next; link != &ws->wires; link = link->next)
+        shutdown(LQ_CONTAINER_OF(link, lq_wire, link)->fd, SHUT_RDWR);
 }
 
 void lq_wires_close(lq_wires *ws)

@@ -42,6 +42,10 @@ lq_wires *lq_wires_new(lq_loop *loop) LQ_MUST_CHECK;
  * just being looked up. NULL is allowed. */
 void lq_wires_close(lq_wires *ws);
 
+/* The thread has ended without closing anything: the other sides are told, the
+ * rest stays. Any thread that has joined it. NULL is allowed. */
+void lq_wires_shut(const lq_wires *ws);
+
 typedef union lq_socket_address {
     struct sockaddr any;
     struct sockaddr_in v4;

@@ -24,6 +24,7 @@
 #include "lua/trace.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "net/wire.h"
 #include "run/clients.h"
 #include "run/watchdog.h"
 
@@ -882,6 +883,7 @@ void lq_worker_bury(lq_worker *w, const char *why)
 
     lq_thread_join(&w->thread);
     lq_clients_close(&w->clients);
+    lq_wires_shut(w->vm.wires);
     lq_trace_running(&w->vm.running, trace, sizeof trace);
     lq_log_printf(&w->log, LQ_LOG_ERROR,
                   "the worker is broken, and its clients are cut: %s\n%s", why,

@@ -96,6 +96,12 @@ function App:entry_point()
     assert(adder:cast("add", 1))
     return tostring(assert(adder:call("add", 2, { 3 })))
   end)
+  router:get("/dial", function(req) -- the resolver knows 127.1 without asking anybody
+    local conn <close> = assert(aq.tcp.connect("127.1", tonumber(req.query.port), { timeout = 1 }))
+    assert(conn:write "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    local line = assert(conn:read("line", 1))
+    return line == "HTTP/1.1 200 OK" and line or error(line)
+  end)
   router:get("/log", function(req)
     aq.log.warn("seen", { id = req.id, list = { 1, 2 }, address = req.remote_address })
     return "logged"
@@ -190,6 +196,11 @@ local function broken(conn)
   return told(conn:read_response())
 end
 
+--- The handler is a client of its own server.
+local function dial(conn, app)
+  return told(conn:get("/dial?port=" .. app.port))
+end
+
 local function detach(conn)
   assert(conn:send(client.format("GET", "/detach") .. "echo\n"))
   local text, err = conn:read_all()
@@ -221,6 +232,7 @@ m.exchanges = {
   { name = "a connection that is kept", told = "204 ", talk = kept },
   { name = "a message", told = "200 7", talk = get "/hub" },
   { name = "a call of a service", told = "200 6", talk = get "/call" },
+  { name = "a connection to a server", told = "200 HTTP/1.1 200 OK", talk = dial },
   { name = "a stream", told = "200 one two", talk = get "/stream" },
   { name = "an error", told = "500 sorry", talk = get "/error" },
   { name = "a record", told = "200 logged", talk = get "/log" },

@@ -609,6 +609,7 @@ describe("a worker that stops", function()
         aq.spawn(function() self.conn:read(1) end)
       end
       function App:entry_point() return function() return "" end end
+      function App:close() self.conn:write "bye" end
       return App]]):format(peer.port, silent.port),
       on_spawn = function()
         local conn = peer:accept(20)
@@ -619,8 +620,29 @@ describe("a worker that stops", function()
 
     app:stop { status = 0 }
 
-    assert.are.equal("", peer.kept:read_all())
+    assert.are.equal("bye", peer.kept:read_all())
     peer.kept:close()
+  end)
+
+  it("leaves no connection open when its state is broken", function()
+    local peer <close> = spec_peer.listen()
+    local app <close> = server.start { source = ([[
+      local aq = require "luaqueduct"
+      local breaker = assert(package.loadlib(%q, "luaopen_breaker"))()
+      local kept
+      return function(req)
+        kept = assert(aq.tcp.connect("127.0.0.1", %d))
+        assert(kept:read(1))
+        breaker.panic()
+      end]]):format(core.absolute(core.build .. "/spec/breaker.so"), peer.port) }
+    local asking <close> = app:connect()
+    asking:send(client.format("GET", "/"))
+    local conn <close> = peer:accept()
+    conn:send "x"
+
+    assert.are.equal("", conn:read_all())
+    app:wait_log "serves again"
+    app:stop { status = 0 }
   end)
 
   it("cuts one that is just being closed, and tells the other side", function()
