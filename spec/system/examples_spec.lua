@@ -2,6 +2,7 @@
 
 local command = require "spec.support.command"
 local server = require "spec.support.server"
+local wait = require "spec.support.wait"
 
 local EXAMPLES = { "hello", "json_api", "linking", "routing", "streaming", "timers" }
 
@@ -20,8 +21,9 @@ local function proofs_of(path)
   return list
 end
 
-local function prove(app, proof)
+local function prove(app, proof, upstream)
   local line = proof.run:gsub("http://127%.0%.0%.1:8888", app.url)
+  if upstream then line = line:gsub("http://127%.0%.0%.1:9000", upstream.url) end
   local out = command.run({ "sh", "-c", line }).stdout
 
   for _, text in ipairs(proof.texts) do
@@ -44,4 +46,56 @@ for _, name in ipairs(EXAMPLES) do
       app:stop { status = 0 }
     end)
   end
+end
+
+for _, workers in ipairs { 1, 4 } do
+  describe(("examples/upstream with %d workers"):format(workers), function()
+    local path = "examples/upstream/app.lua"
+
+    local function start_upstream(url)
+      return server.start { app = "examples/upstream/simulator.lua", listen = { url } }
+    end
+
+    local function start(upstream)
+      return server.start { app = path, workers = workers,
+        args = { "--option", ("upstream=%s:%d"):format(upstream.host, upstream.port) } }
+    end
+
+    --- Waits until each worker has got something: connections go to one after the other.
+    local function wait_readings(app)
+      for _ = 1, 4 * workers do
+        wait.till(function() return app:get("/rooms/cellar").status == 200 end, 10, "a reading")
+      end
+    end
+
+    it("keeps its word", function()
+      local upstream <close> = start_upstream "http://127.0.0.1:0"
+      local app <close> = start(upstream)
+      local proofs = proofs_of(path)
+      wait_readings(app)
+
+      assert.is_true(#proofs > 0)
+      for _, proof in ipairs(proofs) do prove(app, proof, upstream) end
+      app:stop { status = 0 }
+      wait.till(function() return upstream:get("/listeners").body == "0" end)
+      upstream:stop { status = 0 }
+    end)
+
+    it("starts while its upstream is away, and connects again when that is back", function()
+      local first = start_upstream "http://127.0.0.1:0"
+      first:stop { status = 0 }
+      local app <close> = start(first)
+      assert.are.equal(404, app:get("/rooms/cellar").status)
+
+      local second <close> = start_upstream(first.url)
+      wait_readings(app)
+      second:kill()
+      app:wait_log "the upstream is away"
+      local third <close> = start_upstream(first.url)
+      wait.till(function() return third:get("/listeners").body == "1" end, 10, "its listener")
+
+      app:stop { status = 0 }
+      wait.till(function() return third:get("/listeners").body == "0" end, 10, "its end")
+    end)
+  end)
 end
