@@ -585,10 +585,11 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
 {
     lq_worker *w = mb->data;
     order *o = LQ_CONTAINER_OF(msg, order, msg);
+    int type = msg->type;
 
-    atomic_store(&o->is_told,
-                 false); /* before it is done: it may be repeated */
-    switch (msg->type) {
+    /* Before it is done: from here on it may be given again. */
+    atomic_store(&o->is_told, false);
+    switch (type) {
     case LQ_WORKER_ACCEPT: start_accepting(w); break;
     case LQ_WORKER_RETIRE: retire(w); break;
     case LQ_WORKER_DRAIN: drain(w); break;
@@ -597,7 +598,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     case LQ_WORKER_CONN: take_conn(w, o); break;
     default: break;
     }
-    if (msg->type == LQ_WORKER_CONN) lq_mem_free(o);
+    if (type == LQ_WORKER_CONN) lq_mem_free(o);
 }
 
 /* ---- the thread
