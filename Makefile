@@ -340,7 +340,7 @@ format:
 
 # ---- benchmark -------------------------------------------------------------
 
-BENCH_PROGRAMS := raw prototype hold
+BENCH_PROGRAMS := raw prototype hold async
 
 ##   make bench         compares with other servers (spec/bench/README.md)
 .PHONY: bench bench-build
@@ -349,7 +349,7 @@ bench:
 	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
 	@ulimit -S -n 20000 2>/dev/null; LQ_BUILD=$(OUT) lua5.4 spec/bench/run.lua
 
-bench-build: build $(OUT)/spec/core.so $(OUT)/spec/log_test $(BENCH_PROGRAMS:%=$(OUT)/bench/%) \
+bench-build: build $(OUT)/spec/core.so $(OUT)/spec/log_test $(OUT)/spec/load $(OUT)/spec/breaker.so $(BENCH_PROGRAMS:%=$(OUT)/bench/%) \
     $(OUT)/bench/node_modules/.installed
 
 $(OUT)/bench/%: $(OUT)/obj/spec/bench/subjects/%.o $(LLHTTP_OBJ)

@@ -116,6 +116,28 @@ local function add_log(lines, log)
     spread(stats.summary(log.queue), "%.0f"))
 end
 
+local function add_calls(lines, calls)
+  lines[#lines + 1] = "\n## Services\n"
+  lines[#lines + 1] = "One call at a time of a service that gives back its argument; the limit is "
+    .. "`subjects/async.c`, two libuv loops that wake each other.\n"
+  head(lines, { "what", "µs a round trip" })
+  row(lines, { "uv_async, both sleep", spread(stats.summary(calls.limit), "%.1f") })
+  row(lines, { "service:call, both sleep", spread(stats.summary(calls.sleeping), "%.1f") })
+  row(lines, { "service:call, `--spin 50`", spread(stats.summary(calls.spinning), "%.1f") })
+end
+
+local function add_staying(lines, stay)
+  local reload = stay.reload
+  lines[#lines + 1] = "\n## Deaths and reloads\n"
+  head(lines, { "what", "ms until the next one has answered" })
+  row(lines, { "a worker: os.exit", spread(stats.summary(stay.exit), "%.1f") })
+  row(lines, { "a worker: a panic of Lua", spread(stats.summary(stay.broken), "%.1f") })
+  row(lines, { "the runtime: kill -9", spread(stats.summary(stay.killed), "%.1f") })
+  lines[#lines + 1] = ("\n100 reloads of the hello app, 2 workers, 64 busy connections: %d "
+    .. "requests answered, %d failed; p50 %.1f ms, p99 %.1f ms, longest %.1f ms."):format(
+    reload.answered, reload.failed, reload.p50, reload.p99, reload.max)
+end
+
 local function target_row(target, verdict)
   local word = verdict.holds and "holds" or "**missed**"
   if verdict.caution then word = word .. " (" .. verdict.caution .. ")" end
@@ -161,6 +183,8 @@ function report.text(result)
   end
   if result.memory then add_memory(lines, result.memory) end
   if result.log then add_log(lines, result.log) end
+  if result.calls then add_calls(lines, result.calls) end
+  if result.staying then add_staying(lines, result.staying) end
   add_targets(lines, result)
   return table.concat(lines, "\n") .. "\n"
 end

@@ -4,6 +4,7 @@
 
 require "spec.support.core"
 
+local calls = require "spec.bench.calls"
 local config = require "spec.bench.config"
 local files = require "spec.bench.files"
 local logging = require "spec.bench.logging"
@@ -11,6 +12,7 @@ local memory = require "spec.bench.memory"
 local report = require "spec.bench.report"
 local rounds = require "spec.bench.rounds"
 local scenarios = require "spec.bench.scenarios"
+local staying = require "spec.bench.staying"
 local subjects = require "spec.bench.subjects"
 
 local function run()
@@ -18,11 +20,16 @@ local function run()
   local selected = scenarios.select(config.only)
   local with_memory = not config.only or config.only.memory
   local sizes = with_memory and memory.run(config.subjects) or nil
-  local with_log = (not config.only or config.only.log)
-    and (not config.subjects or config.subjects.luaqueduct)
-  local log = with_log and logging.run() or nil
+  --- Of luaqueduct alone.
+  local function own(name, fn)
+    if config.only and not config.only[name] then return nil end
+    if config.subjects and not config.subjects.luaqueduct then return nil end
+    return fn()
+  end
+  local log, call, stay = own("log", logging.run), own("calls", calls.run),
+    own("staying", staying.run)
   local result = rounds.run(selected, subjects.names(config.subjects))
-  result.memory, result.log = sizes, log
+  result.memory, result.log, result.calls, result.staying = sizes, log, call, stay
   local text = report.text(result)
 
   files.write(config.folder .. "/RESULTS.md", text)

@@ -80,6 +80,40 @@ add("log-queue", "records/s through the log's queue, 4 threads", "≥", 1e6, fun
   return result.log and stats.summary(result.log.queue)
 end)
 
+--- A figure of a round, the median over the rounds.
+local function add_median(id, text, sense, limit, part, name)
+  add(id, text, sense, limit, function(result)
+    return result[part] and stats.summary(result[part][name])
+  end)
+end
+
+add("call-sleeping", "service:call when both sleep: × a bare uv_async round trip", "≤", 1.2,
+  function(result)
+    return result.calls and stats.ratio(result.calls.sleeping, result.calls.limit)
+  end)
+add_median("call-spinning", "service:call while messages keep coming (--spin), µs", "≤", 4,
+  "calls", "spinning")
+add_median("stay-exit", "os.exit: ms until the next worker has answered", "≤", 100, "staying",
+  "exit")
+add_median("stay-broken", "a panic: ms until the next worker has answered", "≤", 100, "staying",
+  "broken")
+add_median("stay-killed", "kill -9: ms until the next runtime has answered", "≤", 300, "staying",
+  "killed")
+--- A figure of the whole run.
+local function add_once(id, text, sense, limit, measure)
+  add(id, text, sense, limit, function(result)
+    local value = result.staying and measure(result.staying)
+    return value and { median = value, iqr = 0 }
+  end)
+end
+
+add_once("stay-refused", "... refused of 200 connections a second meanwhile", "≤", 0,
+  function(stay) return stay.refused end)
+add_once("stay-reload", "100 reloads, 64 busy connections: requests that failed", "≤", 0,
+  function(stay) return stay.reload.failed end)
+add_once("stay-pause", "... p99 of all requests, ms", "≤", 20,
+  function(stay) return stay.reload.p99 end)
+
 local function too_little(got)
   if got.seconds and got.seconds < MIN_USER_SECONDS - 0.5 then
     return ("over %.0f s of %d"):format(got.seconds, MIN_USER_SECONDS)
