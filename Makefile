@@ -20,7 +20,7 @@ BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
 TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
     lua-socket lua5.4 luarocks strace systemd
 # Node may be here from elsewhere, and then npm with it.
-BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 \
+BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 erlang-base \
     $(if $(shell command -v node 2>/dev/null),,nodejs) \
     $(if $(shell command -v npm 2>/dev/null),,npm)
 

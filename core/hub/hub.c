@@ -61,6 +61,15 @@ typedef struct share {
     size_t bytes;
 } share;
 
+/* What goes the same way one after another is counted together. */
+typedef struct streak {
+    const route *route; /* NULL: nothing */
+    bool with_sender;
+    int receivers; /* each has a share */
+    size_t messages;
+    size_t bytes;
+} streak;
+
 /* Sent before the member was opened. */
 typedef struct kept {
     struct kept *next;
@@ -89,6 +98,7 @@ struct lq_hub_member {
     lq_turn turn;
     lq_batch *batch; /* not sent yet; NULL: nothing */
     size_t batch_hint;
+    streak streak; /* not in shares yet */
     share *shares;
     size_t share_count;
     size_t share_cap;
@@ -181,6 +191,96 @@ static const lq_subscriber *find_receiver(const lq_hub *hub,
     return best;
 }
 
+/* ---- who gets how much --------------------------------------------------- */
+
+static int grow_share_of(lq_hub_member *m, int slot)
+{
+    int cap = m->share_of_cap, *share_of;
+
+    if (slot < cap) return 0;
+    share_of = lq_mem_realloc(m->share_of, (size_t)(slot + 8) * sizeof(int));
+    if (!share_of) return -ENOMEM;
+    memset(share_of + cap, 0, (size_t)(slot + 8 - cap) * sizeof(int));
+    m->share_of = share_of;
+    m->share_of_cap = slot + 8;
+    return 0;
+}
+
+/* NULL: no memory. */
+static share *share_of(lq_hub_member *m, const lq_subscriber *to)
+{
+    size_t cap = m->share_cap ? 2 * m->share_cap : 8;
+    share *s;
+
+    if (grow_share_of(m, to->slot) < 0) return NULL;
+    if (m->share_of[to->slot]) {
+        s = &m->shares[m->share_of[to->slot] - 1];
+        if (s->serial == to->serial) return s;
+        s->serial = to->serial; /* the one before has gone */
+        s->messages = s->bytes = 0;
+        return s;
+    }
+    if (m->share_count == m->share_cap) {
+        s = lq_mem_realloc(m->shares, cap * sizeof *s);
+        if (!s) return NULL;
+        m->shares = s;
+        m->share_cap = cap;
+    }
+    s = &m->shares[m->share_count++];
+    *s = (share){.slot = to->slot, .serial = to->serial};
+    m->share_of[to->slot] = (int)m->share_count;
+    return s;
+}
+
+static void clear_shares(lq_hub_member *m)
+{
+    size_t i;
+
+    for (i = 0; i < m->share_count; i++) m->share_of[m->shares[i].slot] = 0;
+    m->share_count = 0;
+}
+
+/* Whether a message on the route is for `to`. */
+static bool is_meant(const lq_hub_member *m, const lq_subscriber *to,
+                     bool with_sender)
+{
+    return with_sender || to->serial != m->self.serial;
+}
+
+static void end_streak(lq_hub_member *m)
+{
+    const route *r = m->streak.route;
+    const lq_subscriber *to;
+    share *s;
+    size_t i;
+
+    for (i = 0; r && i < r->count; i++) {
+        to = &r->to[i];
+        if (!is_meant(m, to, m->streak.with_sender)) continue;
+        s = &m->shares[m->share_of[to->slot] - 1];
+        s->messages += m->streak.messages;
+        s->bytes += m->streak.bytes;
+    }
+    m->streak = (streak){0};
+}
+
+/* -ENOMEM. */
+static int begin_streak(lq_hub_member *m, const route *r, bool with_sender)
+{
+    int receivers = 0;
+    size_t i;
+
+    if (m->streak.route == r && m->streak.with_sender == with_sender) return 0;
+    end_streak(m);
+    for (i = 0; i < r->count; i++) {
+        if (!is_meant(m, &r->to[i], with_sender)) continue;
+        if (!share_of(m, &r->to[i])) return -ENOMEM;
+        receivers++;
+    }
+    m->streak = (streak){r, with_sender, receivers, 0, 0};
+    return 0;
+}
+
 /* ---- routes ------------------------------------------------------------- */
 
 static size_t hash_of(int id, lq_str topic)
@@ -238,6 +338,7 @@ static route *route_to(lq_hub_member *m, int id, const char *name, lq_str topic)
         r->version ==
             atomic_load_explicit(&m->hub->version, memory_order_acquire))
         return r;
+    if (m->streak.route == r) end_streak(m);
     r->version = 0;
     r->id = id;
     snprintf(r->name, sizeof r->name, "%s", name);
@@ -252,14 +353,6 @@ static route *route_to(lq_hub_member *m, int id, const char *name, lq_str topic)
 
 /* ---- sending ------------------------------------------------------------ */
 
-static void clear_shares(lq_hub_member *m)
-{
-    size_t i;
-
-    for (i = 0; i < m->share_count; i++) m->share_of[m->shares[i].slot] = 0;
-    m->share_count = 0;
-}
-
 static void flush(lq_hub_member *m)
 {
     lq_hub *hub = m->hub;
@@ -267,6 +360,7 @@ static void flush(lq_hub_member *m)
     const share *s;
 
     if (!m->batch) return;
+    end_streak(m);
     uv_rwlock_rdlock(&hub->lock);
     for (s = m->shares; s < m->shares + m->share_count; s++) {
         to = s->slot < hub->slot_count ? hub->slots[s->slot] : NULL;
@@ -279,63 +373,6 @@ static void flush(lq_hub_member *m)
     if (m->batch_hint > 2 * BATCH_BYTES) m->batch_hint = 2 * BATCH_BYTES;
     lq_batch_unref(m->batch);
     m->batch = NULL;
-}
-
-static int grow_share_of(lq_hub_member *m, int slot)
-{
-    int cap = m->share_of_cap, *share_of;
-
-    if (slot < cap) return 0;
-    share_of = lq_mem_realloc(m->share_of, (size_t)(slot + 8) * sizeof(int));
-    if (!share_of) return -ENOMEM;
-    memset(share_of + cap, 0, (size_t)(slot + 8 - cap) * sizeof(int));
-    m->share_of = share_of;
-    m->share_of_cap = slot + 8;
-    return 0;
-}
-
-/* NULL: no memory. */
-static share *share_of(lq_hub_member *m, const lq_subscriber *to)
-{
-    size_t cap = m->share_cap ? 2 * m->share_cap : 8;
-    share *s;
-
-    if (grow_share_of(m, to->slot) < 0) return NULL;
-    if (m->share_of[to->slot]) {
-        s = &m->shares[m->share_of[to->slot] - 1];
-        if (s->serial == to->serial) return s;
-        s->serial = to->serial; /* the one before has gone */
-        s->messages = s->bytes = 0;
-        return s;
-    }
-    if (m->share_count == m->share_cap) {
-        s = lq_mem_realloc(m->shares, cap * sizeof *s);
-        if (!s) return NULL;
-        m->shares = s;
-        m->share_cap = cap;
-    }
-    s = &m->shares[m->share_count++];
-    *s = (share){.slot = to->slot, .serial = to->serial};
-    m->share_of[to->slot] = (int)m->share_count;
-    return s;
-}
-
-/* Counts the message for all who are meant. Returns how many, -ENOMEM. */
-static int count_shares(lq_hub_member *m, const route *r, const lq_note *note)
-{
-    const lq_subscriber *to;
-    share *s;
-    int count = 0;
-
-    for (to = r->to; to < r->to + r->count; to++) {
-        if (to->serial == m->self.serial && !note->with_sender) continue;
-        s = share_of(m, to);
-        if (!s) return -ENOMEM;
-        s->messages++;
-        s->bytes += note->bytes.len;
-        count++;
-    }
-    return count;
 }
 
 static int put_note(lq_hub_member *m, const lq_note *note)
@@ -357,12 +394,13 @@ static int transmit(lq_hub_member *m, const route *r, lq_str bytes,
 
     if (r->id != EVERYBODY && r->count == 0) return LQ_ENORECEIVER;
     if (r->id != EVERYBODY) note.to = r->to[0].serial;
-    if (r->count == 0 ||
-        (r->count == 1 && r->to[0].serial == m->self.serial && !with_sender))
-        return 0;
+    if (begin_streak(m, r, with_sender) < 0) return -ENOMEM;
+    count = m->streak.receivers;
+    if (count == 0) return 0;
     if (put_note(m, &note) < 0) return -ENOMEM;
-    count = count_shares(m, r, &note);
-    if (count > 0) m->sent += (uint64_t)count;
+    m->streak.messages++;
+    m->streak.bytes += bytes.len;
+    m->sent += (uint64_t)count;
     if (lq_batch_bytes(m->batch) >= BATCH_BYTES) flush(m);
     return count;
 }
@@ -485,7 +523,7 @@ static void receive(lq_hub_member *m)
     while (taken < A_TURN && lq_inbox_take(&m->inbox, &e)) {
         read_batch(m, &e);
         lq_batch_unref(e.batch);
-        taken += e.take;
+        taken += e.messages ? e.messages : 1;
     }
     m->has_more = taken >= A_TURN;
     if (m->has_more) lq_loop_again(m->cfg.loop);

@@ -95,7 +95,12 @@ static size_t push(lq_inbox *in, lq_batch *batch, size_t messages, size_t bytes)
     if (take > 0 && reserve(in) < 0) take = 0;
     in->dropped += messages - take;
     if (take == 0) return 0;
-    put(in, &(lq_inbox_entry){batch, take, take, bytes * take / messages});
+    put(in, &(lq_inbox_entry){
+                .batch = batch,
+                .take = take < messages ? take : SIZE_MAX,
+                .messages = take,
+                .bytes = bytes * take / messages,
+            });
     return take;
 }
 

@@ -19,7 +19,7 @@
 /* A batch, and how many of the records that are for the owner it may have. */
 typedef struct lq_inbox_entry {
     lq_batch *batch;
-    size_t take;
+    size_t take;     /* SIZE_MAX: all */
     size_t messages; /* that count: none when it was forced in */
     size_t bytes;
 } lq_inbox_entry;

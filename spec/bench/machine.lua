@@ -35,6 +35,7 @@ function machine.describe()
       .. package_version "libnginx-mod-http-lua" },
     { "Node", first_line "node --version" },
     { "Fastify", fastify_version() },
+    { "Erlang", package_version "erlang-base" },
     { "wrk", first_line("wrk -v"):match "%d+%.[%d.]+" or "?" },
   }
 end

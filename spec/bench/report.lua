@@ -3,6 +3,7 @@
 local config = require "spec.bench.config"
 local machine = require "spec.bench.machine"
 local measures = require "spec.bench.measures"
+local messaging = require "spec.bench.messaging"
 local notes = require "spec.bench.notes"
 local scenarios = require "spec.bench.scenarios"
 local stats = require "spec.bench.stats"
@@ -116,6 +117,24 @@ local function add_log(lines, log)
     spread(stats.summary(log.queue), "%.0f"))
 end
 
+local function add_messages(lines, messages)
+  lines[#lines + 1] = "\n## Messages\n"
+  lines[#lines + 1] = "100-byte strings from one thread to another (Erlang: binaries, between two "
+    .. "schedulers), on both CPUs.\n"
+  head(lines, { "what", "messages/s", "luaqueduct ÷" })
+  for _, name in ipairs(messaging.names) do
+    local rates = messages.rates[name]
+    row(lines, {
+      messaging.labels[name],
+      spread(stats.summary(rates), "%.0f"),
+      spread(stats.ratio(messages.rates.luaqueduct, rates), "%.2f"),
+    })
+  end
+  lines[#lines + 1] = ("\nCPU of luaqueduct's sender: %s ns a message to one worker, %s ns "
+    .. "to eight."):format(spread(stats.summary(messages.one), "%.0f"),
+    spread(stats.summary(messages.all), "%.0f"))
+end
+
 local function add_calls(lines, calls)
   lines[#lines + 1] = "\n## Services\n"
   lines[#lines + 1] = "One call at a time of a service that gives back its argument; the limit is "
@@ -183,6 +202,7 @@ function report.text(result)
   end
   if result.memory then add_memory(lines, result.memory) end
   if result.log then add_log(lines, result.log) end
+  if result.messages then add_messages(lines, result.messages) end
   if result.calls then add_calls(lines, result.calls) end
   if result.staying then add_staying(lines, result.staying) end
   add_targets(lines, result)

@@ -9,6 +9,7 @@ local config = require "spec.bench.config"
 local files = require "spec.bench.files"
 local logging = require "spec.bench.logging"
 local memory = require "spec.bench.memory"
+local messaging = require "spec.bench.messaging"
 local report = require "spec.bench.report"
 local rounds = require "spec.bench.rounds"
 local scenarios = require "spec.bench.scenarios"
@@ -28,8 +29,10 @@ local function run()
   end
   local log, call, stay = own("log", logging.run), own("calls", calls.run),
     own("staying", staying.run)
+  local messages = own("messages", messaging.run)
   local result = rounds.run(selected, subjects.names(config.subjects))
   result.memory, result.log, result.calls, result.staying = sizes, log, call, stay
+  result.messages = messages
   local text = report.text(result)
 
   files.write(config.folder .. "/RESULTS.md", text)

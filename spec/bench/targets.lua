@@ -87,6 +87,21 @@ local function add_median(id, text, sense, limit, part, name)
   end)
 end
 
+--- One figure of the messages' measurements against another.
+local function add_messages(id, text, sense, limit, pick)
+  add(id, text, sense, limit, function(result)
+    if result.messages then return stats.ratio(pick(result.messages)) end
+  end)
+end
+
+add("messages-rate", "messages/s from one worker to another", "≥", 3e6, function(result)
+  return result.messages and stats.summary(result.messages.rates.luaqueduct)
+end)
+add_messages("messages-node", "messages/s × Node's worker_threads", "≥", 3, function(messages)
+  return messages.rates.luaqueduct, messages.rates.node
+end)
+add_messages("messages-broadcast", "a broadcast to 8: the sender's CPU × to one", "≤", 1.5,
+  function(messages) return messages.all, messages.one end)
 add("call-sleeping", "service:call when both sleep: × a bare uv_async round trip", "≤", 1.2,
   function(result)
     return result.calls and stats.ratio(result.calls.sleeping, result.calls.limit)
