@@ -75,7 +75,7 @@ SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \
     lib_log.c lib_proc.c)
 SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
-C_TESTS := base timers wheel loop mailbox log alloc
+C_TESTS := base timers wheel loop mailbox log hub alloc
 LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c \
     load_busy.c load_steady.c)
 # Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
@@ -185,7 +185,7 @@ $(OUT)/spec/core.so: $(call obj,$(SPEC_SO_SRC)) $(LLHTTP_OBJ)
 	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^ $(MODULE_LIBS)
 
 $(OUT)/spec/%_test: $(OUT)/obj/spec/c/%_test.o \
-    $(call obj,$(BASE_SRC) $(LOOP_SRC) $(LOG_SRC) core/lua/alloc.c $(TSAN_SRC))
+    $(call obj,$(BASE_SRC) $(LOOP_SRC) $(LOG_SRC) $(HUB_SRC) core/lua/alloc.c $(TSAN_SRC))
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)

@@ -579,14 +579,18 @@ static void on_turn(lq_turn *turn)
 
 int lq_hub_subscribe(lq_hub_member *m, lq_str topic, uint32_t *number)
 {
-    uv_rwlock_wrlock(&m->hub->lock);
+    int err = LQ_ECLOSED;
+
     *number = 0;
-    if (!m->is_parted)
+    uv_rwlock_wrlock(&m->hub->lock);
+    if (!m->is_parted) {
         *number =
             lq_topics_add(&m->hub->topics, topic, m->slot, m->self.serial);
-    change(m->hub);
+        err = *number ? 0 : -ENOMEM;
+        change(m->hub);
+    }
     uv_rwlock_wrunlock(&m->hub->lock);
-    return *number ? 0 : -ENOMEM;
+    return err;
 }
 
 void lq_hub_unsubscribe(lq_hub_member *m, lq_str topic)

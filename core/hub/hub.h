@@ -59,7 +59,8 @@ int lq_hub_join(lq_hub_member **out, lq_hub *hub,
  * this member. */
 void lq_hub_open(lq_hub_member *m);
 
-/* Gives the number of the topic, never 0. Each call needs an unsubscribe. */
+/* Gives the number of the topic, never 0. Each call needs an unsubscribe.
+ * -ENOMEM; LQ_ECLOSED: it has parted. */
 int lq_hub_subscribe(lq_hub_member *m, lq_str topic,
                      uint32_t *number) LQ_MUST_CHECK;
 void lq_hub_unsubscribe(lq_hub_member *m, lq_str topic);

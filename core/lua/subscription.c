@@ -368,6 +368,7 @@ void lq_subscriptions_push_new(lua_State *L, lq_str topic, int fn)
     lq_vm *vm = lq_vm_of(L);
     lq_subscriptions *ss = vm->subscriptions;
     subscription *s = lua_newuserdatauv(L, sizeof *s, 1);
+    int err;
 
     *s = (subscription){.all = ss, .ref = LUA_NOREF, .topic_len = topic.len};
     memcpy(s->topic, topic.ptr, topic.len);
@@ -379,9 +380,11 @@ void lq_subscriptions_push_new(lua_State *L, lq_str topic, int fn)
     lua_setiuservalue(L, -2, 1);
     lua_pushvalue(L, -1);
     s->ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (lq_hub_subscribe(vm->hub, topic, &s->number) < 0) {
+    err = lq_hub_subscribe(vm->hub, topic, &s->number);
+    if (err < 0) {
         release(s);
-        luaL_error(L, "not enough memory");
+        luaL_error(L, err == LQ_ECLOSED ? "this thread is being replaced"
+                                        : "not enough memory");
     }
     lq_list_push_back(&ss->buckets[s->number % BUCKETS], &s->link);
     ss->count++;
