@@ -61,8 +61,9 @@ RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c
     succession.c supervisor.c news.c notify.c activation.c descriptors.c \
     guard.c routes.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
-# Shows the thread sanitizer what libuv hides from it.
-TSAN_SRC := $(if $(filter tsan,$(VARIANT)),spec/support/tsan_close.c)
+# Shows the thread sanitizer what libuv and Lua hide from it.
+TSAN_SRC := $(if $(filter tsan,$(VARIANT)),\
+    spec/support/tsan_close.c spec/support/tsan_jump.c)
 # Stands in front of base/mem.h: allocations fail as a spec has planned.
 ALLOCFAIL_SRC := $(if $(filter allocfail,$(VARIANT)),spec/support/alloc_fail.c)
 
