@@ -78,7 +78,7 @@ SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PUR
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox log hub alloc
 LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c \
-    load_busy.c load_steady.c)
+    load_busy.c load_steady.c load_soak.c)
 # Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
 FUZZ_TARGETS := head body forwarded router url json pack
 FUZZ_SRC := $(addprefix spec/fuzz/, http_oracle.c reading.c pattern_oracle.c \
@@ -321,7 +321,18 @@ fuzz-build:
 .PHONY: soak
 soak: test-deps
 	@$(MAKE) --no-print-directory -j$(JOBS) spec-build debug allocfail
-	@LQ_BUILD=$(BUILD) LQ_SCALE=100 LQ_VERBOSE=1 $(BUSTED) spec
+	@failed=0; LQ_BUILD=$(BUILD) LQ_SCALE=100 LQ_VERBOSE=1 $(BUSTED) spec || failed=1; \
+	$(MAKE) --no-print-directory soak-faults || failed=1; \
+	exit $$failed
+
+##   make soak-faults   10 minutes of load with faults at random, and counts;
+##                      SOAK_SECONDS=60: shorter, SOAK_SEED=1: the same again
+SOAK_SECONDS ?= 600
+SOAK_SEED ?=
+.PHONY: soak-faults
+soak-faults: spec-build
+	@echo "== load with faults, $(SOAK_SECONDS) s"
+	@LQ_BUILD=$(BUILD) lua5.4 spec/soak/run.lua $(SOAK_SECONDS) $(SOAK_SEED)
 
 ##   make lint          luacheck, clang-format, layers, no mutable statics
 .PHONY: lint style

@@ -1,9 +1,9 @@
 /* load.c - see load.h. Usage: load COMMAND PORT [COUNT [AT_ONCE [SEED]]]
  *
  * Commands: storm, garbage, mixed, leave, half; plain, streams, waits, whose
- * peers never read; pulse; steady; busy PORT CLIENTS; till-stop PORT CLIENTS.
- * The last lines of standard output are the results, "name value" each; status
- * 1 when a peer failed.
+ * peers never read; pulse; steady; busy PORT CLIENTS; till-stop PORT CLIENTS;
+ * soak PORT CLIENTS SEED. The last lines of standard output are the results,
+ * "name value" each; status 1 when a peer failed.
  */
 #include "load.h"
 
@@ -249,7 +249,7 @@ static void on_event(loop *lp, load_peer *p, uint32_t events)
 }
 
 /* Sources take turns, so that the ports of one are never used up. */
-static void bind_source(int fd, uint64_t number)
+void load_bind_source(int fd, uint64_t number)
 {
     struct sockaddr_in from = {.sin_family = AF_INET};
     int on = 1;
@@ -272,7 +272,7 @@ static int open_socket(const load *l, uint64_t number)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &l->buffer, sizeof l->buffer);
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &l->buffer, sizeof l->buffer);
     }
-    bind_source(fd, number);
+    load_bind_source(fd, number);
     inet_pton(AF_INET, l->address, &to.sin_addr);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0 ||
         errno == EINPROGRESS)
@@ -451,6 +451,9 @@ int main(int argc, char **argv)
         return load_busy("127.0.0.1", atoi(argv[2]), atoi(argv[3]), true);
     if (argc == 3 && strcmp(argv[1], "steady") == 0)
         return load_steady("127.0.0.1", atoi(argv[2]));
+    if (argc > 4 && strcmp(argv[1], "soak") == 0)
+        return load_soak("127.0.0.1", atoi(argv[2]), atoi(argv[3]),
+                         strtoull(argv[4], NULL, 10));
     for (i = 0; argc > 2 && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return run(&commands[i], argc, argv);

@@ -70,6 +70,8 @@ typedef struct load {
 void load_run(load *l);
 
 double load_now(void);
+/* Sources take turns, so that the ports of one are never used up. */
+void load_bind_source(int fd, uint64_t number);
 uint64_t load_random(load *l, uint64_t below);
 void load_add(load_peer *p, const void *bytes, size_t len);
 void load_print(load_peer *p, const char *format, ...)
@@ -110,5 +112,10 @@ int load_steady(const char *address, int port);
  * connections; prints what became of the requests. Returns the exit status.
  * With may_stop the server may be told to stop: then it ends by itself. */
 int load_busy(const char *address, int port, int count, bool may_stop);
+
+/* `count` clients that ask for everything, 1 % of it faults, until SIGTERM;
+ * says which connections end and what became of the requests. Returns the exit
+ * status. */
+int load_soak(const char *address, int port, int count, uint64_t seed);
 
 #endif
