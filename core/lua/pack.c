@@ -227,6 +227,10 @@ void lq_pack(lua_State *L, int idx, lq_buf *out)
 {
     packer p = {.L = L, .out = out, .start = lq_buf_len(out)};
 
+    if (lua_type(L, idx) == LUA_TSTRING) { /* most messages: no stack needed */
+        put_string(&p, idx);
+        return;
+    }
     idx = lua_absindex(L, idx);
     luaL_checkstack(L, LUA_MINSTACK, doing);
     put_value(&p, idx);
