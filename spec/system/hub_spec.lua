@@ -405,24 +405,23 @@ describe("aq.hub", function()
   end)
 
   it("joins two generations, and sends to the newer", function()
-    local app <close> = start(1, [[function App:prepare() run.subscribe "t" end]])
+    local app <close> = start(1, [[
+      function App:prepare()
+        run.subscribe "heard"
+        aq.hub.subscribe("t", function(v)
+          aq.hub.publish("heard", { aq.instance.generation, v }, { include_self = true })
+        end)
+      end]])
     local old = app:connect()
-    local function post(name, ...)
-      local res = old:request("POST", "/" .. name, { body = json.encode(json.array { ... }) })
-      return json.decode(res.body).result
-    end
-    post "stats"
+    old:request("POST", "/stats", { body = "[]" })
     app:signal "HUP"
     app:wait_log "generation 2 serves"
 
-    result_of(app, 1, "publish", "t", "'from the new'")
-    local got
-    wait.till(function()
-      got = post "got"
-      return #got > 0
-    end)
-    assert.are.same({ { "t", "from the new", 1 } }, got)
-    assert.are.same({}, result_of(app, 1, "got"))
+    result_of(app, 1, "publish", "t", "'to the other'")
+    assert.are.same({ { "heard", { 1, "to the other" }, 1 } }, wait_got(app, 1, 1))
+    result_of(app, 1, "send", 1, "t", "'to the newer'")
+    assert.are.same({ { "heard", { 2, "to the newer" }, 1 } }, wait_got(app, 1, 1))
+
     old:close()
     app:stop { status = 0 }
   end)
