@@ -70,7 +70,7 @@ router:get("/loop", spin)
 router:get("/swallow", function() while true do pcall(spin) end end)
 local block = ("z"):rep(10000)
 router:get("/keep", function()
-  for i = 1, math.huge do kept[i] = block .. i end
+  while true do kept[#kept + 1] = block .. #kept end
 end)
 router:get("/stop", function()
   aq.instance:stop()

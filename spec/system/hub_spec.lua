@@ -74,7 +74,7 @@ local function ask(app, id, name, ...)
   else
     result = app:post("/" .. name, { body = json.encode(json.array { ... }) })
   end
-  return json.decode(result.body)
+  return assert(json.decode(result.body), result.body)
 end
 
 local function result_of(...)
