@@ -81,7 +81,7 @@ for _, workers in ipairs { 1, 4 } do
       stopped:signal "TERM"
 
       assert.are.equal("reset", conn:answers().ended)
-      stopped:stop { status = 0 }
+      assert.are.equal(0, stopped:wait_exit())
     end)
   end)
 end

@@ -296,7 +296,7 @@ function App:entry_point() return aq.router() end
 return App]])
 
     app:signal "HUP"
-    wait.till(function() return select(2, app:log():gsub("is stuck", "")) == 4 end, 20)
+    wait.till(function() return select(2, app:log():gsub("is stuck", "")) == 4 end, 60)
 
     assert.matches("^old 1", app:get("/").body)
     assert.are.equal(runtime, app:runtime())
