@@ -379,7 +379,11 @@ static bool parse_step(lq_conn *c, lq_exchange *x, const char **at, size_t *len)
     case LQ_PARSE_MORE: return false;
     case LQ_PARSE_HEAD: lq_exchange_head(x); return true;
     case LQ_PARSE_BODY: lq_exchange_body(x, x->parser.body); return true;
-    case LQ_PARSE_DONE: on_request_done(c, x); return true;
+    case LQ_PARSE_DONE:
+        c->has_more = *len > 0;
+        on_request_done(c, x);
+        c->has_more = false;
+        return true;
     }
     return false;
 }

@@ -53,6 +53,7 @@ struct lq_conn {
     uint8_t exchange_count;
     uint8_t events;      /* what the poll handle waits for */
     bool is_blocked;     /* the socket takes no more of the output */
+    bool has_more;       /* bytes behind the request that is being answered */
     bool is_corked;      /* a callback is at work: it flushes at its end */
     bool is_refused;     /* no further request is parsed */
     bool has_eof;        /* the peer has ended its direction */

@@ -206,7 +206,9 @@ static bool is_rest_small(const lq_exchange *x)
 /* Nothing is under way behind it that the client waits for. */
 static bool is_last(const lq_exchange *x)
 {
-    return !x->conn || (x->conn->exchanges.prev == &x->link && !x->conn->in);
+    const lq_conn *c = x->conn;
+
+    return !c || (c->exchanges.prev == &x->link && !c->in && !c->has_more);
 }
 
 lq_response_opts lq_exchange_opts(lq_exchange *x, int status, int64_t length)

@@ -100,6 +100,24 @@ describe("a worker that ends", function()
     app:stop { status = 0 }
   end)
 
+  it("answers all that comes in one packet, and says in the last answer that it ends", function()
+    local app <close> = server.start { source = APP }
+    local conn = app:connect()
+    assert.are.equal("1 0", conn:request("GET", "/").body)
+    app:get "/stop"
+    wait_restarts(app, 1)
+
+    local answers = assert(conn:pipeline { { "GET", "/" }, { "GET", "/" }, { "GET", "/" } })
+
+    for i, res in ipairs(answers) do
+      assert.are.equal("1 0", res.body)
+      assert.are.equal(i == 3 and "close" or nil, res:header "connection")
+    end
+    assert.is_true(conn:is_closed())
+    conn:close()
+    app:stop { status = 0 }
+  end)
+
   it("comes back later and later when it dies young", function()
     local app <close> = server.start { source = APP }
 
