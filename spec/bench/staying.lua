@@ -2,8 +2,8 @@
 --
 -- A server is new for each death, so that no backoff counts. The time is that
 -- until a request is answered by the successor; a steady client connects 200
--- times a second when the runtime is killed, 64 busy ones ask throughout the
--- reloads. Nothing is compared with a peer: what is measured is a promise.
+-- times a second meanwhile, 64 busy ones ask throughout the reloads. Nothing is
+-- compared with a peer: what is measured is a promise.
 
 local proc = require "spec.proc"
 local config = require "spec.bench.config"
@@ -38,9 +38,11 @@ local function start(options)
   }
 end
 
---- Milliseconds from the request that ends the worker to an answer of the next one.
+--- Milliseconds from the request that ends the worker to an answer of the next one, and how many
+--- were refused.
 local function end_worker(path)
   local app <close> = start()
+  local steady <close> = load.start(app, "steady")
   assert(app:get("/").body == "0")
   local began = proc.now()
   pcall(app.get, app, path)
@@ -49,8 +51,9 @@ local function end_worker(path)
     return ok and res and res.body == "1"
   end, 10)
   local took = (proc.now() - began) * 1000
+  local results = steady:stop()
   app:stop()
-  return took
+  return took, results.refused
 end
 
 --- Milliseconds from the kill to an answer of the next runtime, and how many were refused.
@@ -90,11 +93,11 @@ function staying.run()
   local result = { exit = {}, broken = {}, killed = {}, refused = 0 }
 
   for round = 1, config.rounds do
-    result.exit[round] = end_worker "/exit"
-    result.broken[round] = end_worker "/break"
-    local took, refused = kill_runtime()
-    result.killed[round] = took
-    result.refused = result.refused + refused
+    local refused = {}
+    result.exit[round], refused[1] = end_worker "/exit"
+    result.broken[round], refused[2] = end_worker "/break"
+    result.killed[round], refused[3] = kill_runtime()
+    for _, count in ipairs(refused) do result.refused = result.refused + count end
   end
   io.stderr:write(("staying: %d deaths of each kind, now %d reloads\n"):format(config.rounds,
     RELOADS))

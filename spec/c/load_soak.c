@@ -45,7 +45,7 @@ enum {
     NAME_CAP = 64,
     BURST = 4,
     ANSWER_S = 30,
-    PER_FAULT = 100,
+    PER_FAULT = 70, /* most others are one request, some are four */
     REFUSED_MOST = 1000,
 };
 
