@@ -57,7 +57,7 @@ LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
-    roster.c relief.c clients.c watchdog.c crew.c generation.c services.c \
+    roster.c relief.c clients.c front.c watchdog.c crew.c generation.c services.c \
     succession.c supervisor.c news.c notify.c activation.c descriptors.c \
     guard.c routes.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)

@@ -18,14 +18,11 @@
 #include "lua/app.h"
 #include "lua/calls.h"
 #include "lua/dispatch.h"
-#include "lua/stream.h"
 #include "lua/subscription.h"
 #include "lua/task.h"
 #include "lua/trace.h"
-#include "net/conn.h"
-#include "net/listener.h"
 #include "net/wire.h"
-#include "run/clients.h"
+#include "run/front.h"
 #include "run/watchdog.h"
 
 enum { CLOSE_MS = 1000 }; /* for App:close() behind the drain's deadline */
@@ -58,24 +55,20 @@ struct lq_worker {
     /* Any thread. */
     _Atomic(lq_hub_member *) member; /* vm.hub, once it is there */
     lq_mailbox mailbox;
-    lq_clients clients;
     lq_watch watch;
 
     /* Owner loop. */
+    lq_front front;
     lq_loop loop;
     lq_vm vm;
     lq_dispatch *dispatch;
     lq_app app;
-    lq_net net;
-    lq_listener *listeners;
-    size_t listener_count;
-    size_t closing;    /* listeners, net and mailbox that still close */
+    size_t closing;    /* front, hub and mailbox that still close */
     lq_timer deadline; /* of the drain */
     lq_timer over;     /* the last call of a service has been answered */
     lq_timer again;    /* the drain looks once more at idle connections */
     worker_state state;
     bool has_started; /* App:close() is due */
-    bool is_net_open;
     bool is_stopping; /* everybody is: what comes now is served here */
     bool is_alone;    /* nobody hands over any more */
     bool is_full;     /* for good: it has been told to retire */
@@ -122,145 +115,23 @@ static void report(lq_worker *w, int type, const char *text)
     lq_mem_free(r);
 }
 
-/* ---- connections
- * -------------------------------------------------------------------- */
-
-static int index_of(const lq_worker *w)
-{
-    return w->cfg.id - 1;
-}
-
-static void forget_client(lq_worker *w, int fd)
-{
-    if (lq_clients_remove(&w->clients, fd))
-        lq_spread_leave(w->cfg.spread, index_of(w));
-}
-
-static void open_here(lq_worker *w, int fd, const struct sockaddr_storage *peer)
-{
-    if (lq_clients_add(&w->clients, fd) < 0) {
-        close(fd);
-        lq_spread_leave(w->cfg.spread, index_of(w));
-    } else if (lq_conn_open(&w->net, fd, peer) < 0) {
-        forget_client(w, fd);
-    }
-}
-
-/* Nobody else takes it: better late, or as the last of a worker that goes, than
- * not at all. */
-static void serve_anyway(lq_worker *w, int fd,
-                         const struct sockaddr_storage *peer)
-{
-    bool can = w->state == WORKER_ACCEPTING || w->state == WORKER_DRAINING;
-
-    if (can && !lq_spread_is_full(w->cfg.spread, index_of(w))) {
-        lq_spread_count_in(w->cfg.spread, index_of(w));
-        open_here(w, fd, peer);
-    } else {
-        close(fd);
-    }
-}
-
-/* The index by which the worker chooses: its own while it takes connections
- * itself. */
-static int chooser(const lq_worker *w)
-{
-    return w->state == WORKER_ACCEPTING ? index_of(w) : -1;
-}
-
-/* Gives the socket to the worker it is counted for, or to any that takes it. A
- * place may be empty just now: then another choice is made. */
-static void hand_on(lq_worker *w, int to, int fd,
-                    const struct sockaddr_storage *peer)
-{
-    int tries = w->cfg.options->workers + 1;
-
-    for (; to >= 0 && tries > 0; tries--) {
-        if (to == chooser(w)) {
-            open_here(w, fd, peer);
-            return;
-        }
-        if (lq_roster_hand(w->cfg.roster, to, fd, peer) == 0) return;
-        lq_spread_leave(w->cfg.spread, to);
-        to = lq_spread_choose(w->cfg.spread, chooser(w));
-    }
-    if (to >= 0) lq_spread_leave(w->cfg.spread, to);
-    serve_anyway(w, fd, peer);
-}
-
-static bool can_accept(const lq_listener *l)
-{
-    lq_worker *w = l->data;
-
-    return !lq_clients_is_abandoned(&w->clients) &&
-           !lq_spread_is_full(w->cfg.spread, index_of(w));
-}
-
-static void on_pause(lq_listener *l, int err)
-{
-    lq_worker *w = l->data;
-    char buf[96];
-
-    if (lq_spread_may_tell(w->cfg.spread, lq_loop_now(&w->loop)))
-        lq_log_printf(&w->log, LQ_LOG_WARN,
-                      "no connection can be accepted for now: %s",
-                      lq_strerror(err, buf, sizeof buf));
-}
-
-static void on_accept(lq_listener *l, int fd,
-                      const struct sockaddr_storage *peer)
-{
-    lq_worker *w = l->data;
-
-    if (w->is_stopping)
-        serve_anyway(w, fd, peer);
-    else
-        hand_on(w, lq_spread_choose(w->cfg.spread, index_of(w)), fd, peer);
-}
-
-/* A connection that another thread has accepted. While this worker drains it
- * goes to another one. */
-static void take_conn(lq_worker *w, order *o)
-{
-    if (w->state == WORKER_ACCEPTING) {
-        open_here(w, o->fd, &o->peer);
-        return;
-    }
-    lq_spread_leave(w->cfg.spread, index_of(w));
-    if (w->is_stopping ||
-        lq_roster_give(w->cfg.roster, w->cfg.spread, o->fd, &o->peer) < 0)
-        serve_anyway(w, o->fd, &o->peer);
-}
-
-/* ---- from the net to Lua
- * -------------------------------------------------------------- */
-
-static lq_worker *worker_of(lq_net *net)
-{
-    return net->cfg.data;
-}
-
-static void on_request(lq_exchange *x)
-{
-    lq_dispatch_request(worker_of(x->net)->dispatch, x);
-}
+/* ---- the front
+ * ----------------------------------------------------------------------------
+ */
 
 static void leave(lq_worker *w);
 
 /* While it drains: nothing is under way, and nothing can come. */
 static void leave_if_done(lq_worker *w)
 {
-    if (w->state == WORKER_DRAINING && w->net.conn_count == 0 &&
+    if (w->state == WORKER_DRAINING && lq_front_is_idle(&w->front) &&
         (!w->is_stopping || w->is_alone))
         leave(w);
 }
 
-static void on_gone(lq_net *net, int fd)
+static void on_gone(void *data)
 {
-    lq_worker *w = worker_of(net);
-
-    forget_client(w, fd);
-    leave_if_done(w);
+    leave_if_done(data);
 }
 
 static uint64_t ms_of(double seconds)
@@ -268,54 +139,8 @@ static uint64_t ms_of(double seconds)
     return (uint64_t)(seconds * 1000 + 0.5);
 }
 
-static int open_net(lq_worker *w)
-{
-    const lq_options *o = w->cfg.options;
-    lq_net_cfg cfg = {
-        .header_timeout_ms = ms_of(o->header_timeout),
-        .idle_timeout_ms = ms_of(o->idle_timeout),
-        .body_timeout_ms = ms_of(o->body_timeout),
-        .write_timeout_ms = ms_of(o->write_timeout),
-        .request_timeout_ms = ms_of(o->request_timeout),
-        .trust = {o->trusted, o->trusted_count},
-        .header_limit = o->header_limit,
-        .body_limit = o->body_limit,
-        .on_request = on_request,
-        .on_body = lq_dispatch_body,
-        .on_drain = lq_dispatch_drain,
-        .on_cancel = lq_dispatch_cancel,
-        .on_stream = lq_stream_event,
-        .on_gone = on_gone,
-        .worker = w->cfg.id,
-        .access_log = o->access_log ? &w->log : NULL,
-        .data = w,
-    };
-    int err = lq_net_open(&w->net, &w->loop, &cfg);
-
-    w->is_net_open = err == 0;
-    return err;
-}
-
-/* ---- listening
+/* ---- accepting
  * -------------------------------------------------------------------------- */
-
-static int open_listeners(lq_worker *w)
-{
-    size_t i, n = lq_sockets_count(w->cfg.sockets);
-    int err, fd;
-
-    w->listeners = lq_mem_zalloc(n * sizeof *w->listeners);
-    if (!w->listeners) return -ENOMEM;
-    for (i = 0; i < n; i++) {
-        fd = lq_sockets_fd(w->cfg.sockets, i, index_of(w));
-        err = lq_listener_open(&w->listeners[i], &w->loop, fd, on_accept, w);
-        if (err < 0) return err;
-        w->listeners[i].can_accept = can_accept;
-        w->listeners[i].on_pause = on_pause;
-        w->listener_count++;
-    }
-    return 0;
-}
 
 static void on_ready(lq_app *app, bool ok)
 {
@@ -379,14 +204,9 @@ static int join_hub(lq_worker *w)
 
 static void start_accepting(lq_worker *w)
 {
-    size_t i;
-
     if (w->state != WORKER_PREPARED) return;
     w->state = WORKER_ACCEPTING;
-    w->net.router = w->app.router;
-    if (!w->cfg.service)
-        lq_spread_join(w->cfg.spread, index_of(w), w->cfg.pulse);
-    for (i = 0; i < w->listener_count; i++) lq_listener_start(&w->listeners[i]);
+    if (!w->cfg.service) lq_front_start(&w->front, w->app.router);
     lq_hub_open(w->vm.hub);
     report(w, LQ_REPORT_ACCEPTING, NULL);
     if (!w->cfg.service)
@@ -402,14 +222,9 @@ static void closed_one(lq_worker *w)
     if (--w->closing == 0) lq_loop_stop(&w->loop);
 }
 
-static void on_listener_closed(lq_listener *l)
+static void on_front_closed(void *data)
 {
-    closed_one(l->data);
-}
-
-static void on_net_closed(lq_net *net)
-{
-    closed_one(worker_of(net));
+    closed_one(data);
 }
 
 static void on_mailbox_closed(lq_mailbox *mb)
@@ -422,30 +237,19 @@ static void on_hub_closed(void *data)
     closed_one(data);
 }
 
-/* Takes no connections any more. From now on another one may have the place. */
-static void part(lq_worker *w)
-{
-    if (w->state == WORKER_ACCEPTING && !w->cfg.service)
-        lq_spread_part(w->cfg.spread, index_of(w), w->cfg.pulse);
-}
-
 static void close_all(lq_worker *w)
 {
-    size_t i;
-
     if (w->state == WORKER_CLOSING) return;
-    part(w);
     w->state = WORKER_CLOSING;
+    lq_front_refuse(&w->front);
     lq_timer_stop(lq_loop_timers(&w->loop), &w->deadline);
     lq_timer_stop(lq_loop_timers(&w->loop), &w->over);
     lq_timer_stop(lq_loop_timers(&w->loop), &w->again);
     if (w->vm.subscriptions) lq_subscriptions_close(w->vm.subscriptions);
     if (w->vm.L) lq_tasks_cancel(&w->vm);
-    w->closing = w->listener_count + w->is_net_open + (w->vm.hub != NULL) + 1;
-    for (i = 0; i < w->listener_count; i++)
-        lq_listener_close(&w->listeners[i], on_listener_closed);
+    w->closing = 2 + (w->vm.hub != NULL);
     lq_mailbox_close(&w->mailbox, on_mailbox_closed);
-    if (w->is_net_open) lq_net_close(&w->net, on_net_closed);
+    lq_front_close(&w->front, on_front_closed);
     if (w->vm.hub) lq_hub_close(w->vm.hub, on_hub_closed, w);
 }
 
@@ -468,6 +272,7 @@ static void leave(lq_worker *w)
 {
     if (w->state >= WORKER_LEAVING) return;
     w->state = WORKER_LEAVING;
+    lq_front_refuse(&w->front);
     lq_app_cancel(&w->app); /* App:ready() may still be at it */
     if (w->has_started)
         lq_app_run(&w->app, "close", LQ_STR(""), LQ_STR(""), on_app_closed);
@@ -487,7 +292,7 @@ static void on_deadline(lq_timer *timer)
         return;
     }
     /* Nothing is left unread. */
-    if (w->is_net_open) (void)lq_net_drain(&w->net);
+    (void)lq_front_end_idle(&w->front);
     leave(w); /* App:close() has a deadline of its own */
     if (w->state == WORKER_LEAVING &&
         lq_timer_start(lq_loop_timers(&w->loop), &w->deadline, at_ms) < 0)
@@ -496,13 +301,7 @@ static void on_deadline(lq_timer *timer)
 
 static void stop_listening(lq_worker *w)
 {
-    size_t i;
-
-    for (i = 0; i < w->listener_count; i++) {
-        lq_listener_sweep(&w->listeners[i]);
-        lq_listener_stop(&w->listeners[i]);
-    }
-    part(w);
+    if (!w->cfg.service) lq_front_stop(&w->front);
     if (w->cfg.service && w->vm.hub) lq_hub_hide(w->vm.hub);
     w->state = WORKER_DRAINING;
     report(w, LQ_REPORT_DRAINING, NULL);
@@ -538,8 +337,7 @@ static void retire(lq_worker *w)
         close_all(w);
         return;
     }
-    if (w->is_net_open) {
-        lq_net_retire(&w->net);
+    if (w->front.is_net_open) {
         leave_if_done(w);
     } else if (w->vm.answers) {
         lq_answers_drain(w->vm.answers, on_calls_over, w);
@@ -552,7 +350,7 @@ static void end_idle(lq_worker *w)
 {
     uint64_t at_ms = lq_loop_now(&w->loop) + LQ_NET_NEW_MS;
 
-    if (w->state == WORKER_DRAINING && w->is_net_open && lq_net_drain(&w->net))
+    if (w->state == WORKER_DRAINING && lq_front_end_idle(&w->front))
         (void)!lq_timer_start(lq_loop_timers(&w->loop), &w->again, at_ms);
 }
 
@@ -564,6 +362,7 @@ static void on_again(lq_timer *timer)
 static void drain(lq_worker *w)
 {
     w->is_stopping = true;
+    lq_front_be_last(&w->front);
     retire(w);
     end_idle(w);
 }
@@ -595,7 +394,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     case LQ_WORKER_DRAIN: drain(w); break;
     case LQ_WORKER_LEAVE: be_alone(w); break;
     case LQ_WORKER_STOP: close_all(w); break;
-    case LQ_WORKER_CONN: take_conn(w, o); break;
+    case LQ_WORKER_CONN: lq_front_take(&w->front, o->fd, &o->peer); break;
     default: break;
     }
     if (type == LQ_WORKER_CONN) lq_mem_free(o);
@@ -650,7 +449,7 @@ static double busy_limit(const lq_worker *w)
                           : w->cfg.options->busy_timeout;
 }
 
-/* The state, the net and the listeners; then the app's first step. */
+/* The state and the front; then the app's first step. */
 static int open_all(lq_worker *w)
 {
     const char *script = w->cfg.options->app;
@@ -685,8 +484,7 @@ static int open_all(lq_worker *w)
                    w->cfg.service->arg, on_started);
         return 0;
     }
-    if ((err = open_net(w)) < 0) return err;
-    if ((err = open_listeners(w)) < 0) return err;
+    if ((err = lq_front_open(&w->front, w->dispatch)) < 0) return err;
     lq_app_run(&w->app, "start", (lq_str){script, strlen(script)},
                w->cfg.context, on_started);
     return 0;
@@ -694,7 +492,6 @@ static int open_all(lq_worker *w)
 
 static void close_state(lq_worker *w)
 {
-    lq_mem_free(w->listeners);
     if (!w->vm.L) return;
     lq_app_fini(&w->app);
     lq_vm_close(&w->vm);
@@ -760,6 +557,24 @@ int lq_worker_hand(lq_worker *w, int fd, const struct sockaddr_storage *peer)
     return err;
 }
 
+static int init_front(lq_worker *w)
+{
+    const lq_front_cfg cfg = {
+        .id = w->cfg.id,
+        .options = w->cfg.options,
+        .loop = &w->loop,
+        .sockets = w->cfg.sockets,
+        .spread = w->cfg.spread,
+        .roster = w->cfg.roster,
+        .pulse = w->cfg.pulse,
+        .log = &w->log,
+        .on_gone = on_gone,
+        .data = w,
+    };
+
+    return lq_front_init(&w->front, &cfg);
+}
+
 static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
 {
     lq_worker *w = lq_mem_zalloc(sizeof *w);
@@ -773,7 +588,7 @@ static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
     if (!alloc_reports(w)) goto fail;
     if (lq_log_init(&w->log, cfg->log, w->who, cfg->service ? 0 : cfg->id) < 0)
         goto fail;
-    if (lq_clients_init(&w->clients) < 0) {
+    if (init_front(w) < 0) {
         lq_log_fini(&w->log);
         goto fail;
     }
@@ -791,7 +606,7 @@ fail:
 
 static void free_worker(lq_worker *w)
 {
-    lq_clients_fini(&w->clients);
+    lq_front_fini(&w->front);
     lq_log_fini(&w->log);
     free_reports(w);
     lq_mem_free(w);
@@ -849,7 +664,7 @@ static void drop_orders(lq_worker *w)
         next = msg->next;
         o = LQ_CONTAINER_OF(msg, order, msg);
         if (msg->type == LQ_WORKER_CONN) {
-            lq_spread_leave(w->cfg.spread, index_of(w));
+            lq_spread_leave(w->cfg.spread, w->cfg.id - 1);
             if (lq_roster_give(w->cfg.roster, w->cfg.spread, o->fd, &o->peer) <
                 0)
                 close(o->fd);
@@ -862,13 +677,10 @@ static void drop_orders(lq_worker *w)
 
 void lq_worker_give_up(lq_worker *w)
 {
-    int count = lq_clients_abandon(&w->clients);
     lq_hub_member *member = atomic_load(&w->member);
 
+    lq_front_abandon(&w->front);
     if (member) lq_hub_part(member);
-    if (!w->cfg.service)
-        lq_spread_part(w->cfg.spread, index_of(w), w->cfg.pulse);
-    while (count-- > 0) lq_spread_leave(w->cfg.spread, index_of(w));
     drop_orders(w);
     (void)!lq_worker_tell(w, LQ_WORKER_STOP);
 }
@@ -883,7 +695,7 @@ void lq_worker_bury(lq_worker *w, const char *why)
     char trace[2048];
 
     lq_thread_join(&w->thread);
-    lq_clients_close(&w->clients);
+    lq_front_bury(&w->front);
     lq_wires_shut(w->vm.wires);
     lq_trace_running(&w->vm.running, trace, sizeof trace);
     lq_log_printf(&w->log, LQ_LOG_ERROR,
