@@ -34,6 +34,13 @@ typedef struct lq_service_spec {
     double busy_timeout; /* seconds; 0: none */
 } lq_service_spec;
 
+/* What an app listens on (aq.tcp.listen). */
+typedef struct lq_listen_spec {
+    const char *address; /* numeric, IPv4 or IPv6 */
+    uint16_t port;       /* 0: a free one */
+    const char *options; /* the same text in all workers of a generation */
+} lq_listen_spec;
+
 typedef struct lq_vm_cfg {
     lq_loop *loop;
     const lq_log *log;
@@ -49,6 +56,14 @@ typedef struct lq_vm_cfg {
     const lq_service_spec *service; /* that this state is; NULL: it is none */
     /* initialize: copies the spec; -ENOMEM. NULL: nobody may declare one. */
     int (*on_service)(lq_vm *, const lq_service_spec *spec);
+    /* The worker listens, as soon as it accepts at all. Gives the listener's
+     * number (from 1, the same in every worker) and its real port; what is
+     * accepted comes to lua/listening.h. May block for some ms. `err` tells why
+     * not. NULL: this state may not listen. */
+    int (*on_listen)(lq_vm *, const lq_listen_spec *spec, int *number,
+                     uint16_t *port, lq_err *err);
+    /* Nothing more is accepted on it in this worker. */
+    void (*on_unlisten)(lq_vm *, int number);
     /* os.exit, aq.instance.stop: the thread is to drain and end. */
     void (*on_stop)(lq_vm *);
     /* An error in error handling was left of a task; once. */
