@@ -18,7 +18,7 @@ JSON_LIB := yajl
 BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
     lib$(JSON_LIB)-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
 TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
-    lua-socket lua5.4 luarocks strace systemd
+    lua-socket lua5.4 luarocks pgbouncer postgresql-15 strace systemd
 # Node may be here from elsewhere, and then npm with it.
 BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 erlang-base \
     $(if $(shell command -v node 2>/dev/null),,nodejs) \
