@@ -16,7 +16,7 @@ OUT := $(BUILD)$(if $(filter-out plain,$(VARIANT)),/$(VARIANT))
 
 JSON_LIB := yajl
 BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
-    lib$(JSON_LIB)-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
+    lib$(JSON_LIB)-dev libssl-dev zlib1g-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
 TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
     lua-socket lua5.4 luarocks pgbouncer postgresql-15 strace systemd
 # Node may be here from elsewhere, and then npm with it.
@@ -37,14 +37,16 @@ BASE_SRC := $(addprefix core/base/, broken.c err.c mem.c buf.c arena.c utf8.c \
 ROUTE_SRC := $(addprefix core/http/, method.c url.c pattern.c syntax.c tree.c \
     route.c)
 HTTP_SRC := $(ROUTE_SRC) $(addprefix core/http/, request.c members.c forwarded.c parse.c \
-    response.c)
+    response.c ws_frame.c ws_deflate.c ws_decoder.c ws_handshake.c)
 LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
 # What of room `log` starts no thread.
 LOG_PURE_SRC := $(addprefix core/log/, level.c record.c cut.c escape.c \
     render.c queue.c log.c sink.c say.c)
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c hub.c)
-NET_SRC := $(addprefix core/net/, net.c listener.c conn.c exchange.c \
+# What of room `net` has no socket.
+NET_PURE_SRC := core/net/framing.c
+NET_SRC := $(NET_PURE_SRC) $(addprefix core/net/, net.c listener.c conn.c exchange.c \
     access.c transport.c wire.c dial.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
@@ -72,9 +74,9 @@ MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) core/log/cut.c core/log/escape.c \
     $(LUA_PURE_SRC)
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(HUB_SRC) $(NET_SRC) \
     $(LUA_SRC) $(RUN_SRC)
-SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_forwarded.c lib_run.c \
+SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_ws.c lib_forwarded.c lib_run.c \
     lib_log.c lib_proc.c)
-SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
+SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(NET_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
 C_TESTS := base timers wheel loop mailbox log hub alloc
 LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c \
@@ -83,7 +85,7 @@ LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c
 FUZZ_TARGETS := head body forwarded router url json pack
 FUZZ_SRC := $(addprefix spec/fuzz/, http_oracle.c reading.c pattern_oracle.c \
     route_oracle.c json_oracle.c lua_state.c pack_oracle.c)
-FUZZ_PURE_SRC := $(BASE_SRC) $(HTTP_SRC) $(addprefix core/lua/, alloc.c json.c \
+FUZZ_PURE_SRC := $(BASE_SRC) $(HTTP_SRC) $(NET_PURE_SRC) $(addprefix core/lua/, alloc.c json.c \
     json_decode.c keypath.c pack.c)
 
 obj = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
@@ -121,7 +123,7 @@ LDFLAGS_allocfail := $(foreach name,alloc zalloc realloc aligned strndup,\
 LUA_PC := $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua,\
     $(shell pkg-config --exists $(name) 2>/dev/null && echo $(name))))
 # One name a line for pkg-config: a library that is absent stops the build.
-PACKAGES := $(or $(LUA_PC),lua5.4) libuv $(JSON_LIB) \
+PACKAGES := $(or $(LUA_PC),lua5.4) libuv $(JSON_LIB) libcrypto zlib \
     $(if $(SYSTEM_LLHTTP),libllhttp)
 # Asked once, when first used: `make deps` runs before pkg-config is there.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(patsubst -I%,-isystem %,$$(shell \

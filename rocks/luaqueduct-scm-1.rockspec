@@ -26,6 +26,8 @@ dependencies = { "lua ~> 5.4" }
 external_dependencies = {
   LIBUV = { header = "uv.h" },
   YAJL = { header = "yajl/yajl_parse.h" },
+  CRYPTO = { header = "openssl/evp.h" },
+  ZLIB = { header = "zlib.h" },
 }
 build = {
   type = "make",

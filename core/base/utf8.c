@@ -27,14 +27,20 @@ static bool is_second(unsigned char first, unsigned char second)
     return second >= low && second <= high;
 }
 
+/* How long a character is that begins so, 0 when none does. */
+static size_t len_by_first(unsigned char first)
+{
+    if (first < 0x80) return 1;
+    if (first < 0xC2 || first > 0xF4) return 0;
+    return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+
 /* The length of the character at `p`, 0 when there is no valid one. */
 static size_t char_len(const unsigned char *p, size_t left)
 {
-    size_t len, i;
+    size_t len = len_by_first(p[0]), i;
 
-    if (p[0] < 0x80) return 1;
-    if (p[0] < 0xC2 || p[0] > 0xF4) return 0;
-    len = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+    if (len <= 1) return len;
     if (len > left || !is_second(p[0], p[1])) return 0;
     for (i = 2; i < len; i++)
         if ((p[i] & 0xC0) != 0x80) return 0;
@@ -55,4 +61,13 @@ size_t lq_utf8_prefix(lq_str s)
         at += len;
     }
     return at;
+}
+
+bool lq_utf8_is_cut(lq_str s)
+{
+    const unsigned char *p = (const unsigned char *)s.ptr;
+
+    if (s.len == 0 || s.len >= len_by_first(p[0])) return false;
+    if (s.len > 1 && !is_second(p[0], p[1])) return false;
+    return s.len < 3 || (p[2] & 0xC0) == 0x80;
 }

@@ -19,4 +19,8 @@ static inline bool lq_utf8_valid(lq_str s)
     return lq_utf8_prefix(s) == s.len;
 }
 
+/* Whether `s` is the beginning of a character that lacks one byte or more: what
+ * may stand behind the prefix as long as more is to come. */
+bool lq_utf8_is_cut(lq_str s);
+
 #endif

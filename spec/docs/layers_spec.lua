@@ -16,6 +16,8 @@ local LIBRARIES = {
   ["^lauxlib%.h$"] = { "^core/lua/", "^core/run/" },
   ["^lualib%.h$"] = { "^core/lua/", "^core/run/" },
   ["^yajl"] = { "^core/lua/json_decode%.c$" },
+  ["^openssl/"] = { "^core/http/ws_handshake%.c$" },
+  ["^zlib%.h$"] = { "^core/http/ws_deflate%.c$" },
   ["^jansson%.h$"] = { "^core/lua/json_decode%.c$" },
   ["^uv%.h$"] = { "^core/loop/", "^core/log/", "^core/net/", "^core/hub/", "^core/pg/",
     "^core/lua/", "^core/run/" },

@@ -27,6 +27,7 @@ local modules = {
   "spec.log",
   "spec.proc",
   "spec.run",
+  "spec.ws",
 }
 
 for _, name in ipairs(modules) do
