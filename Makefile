@@ -354,7 +354,7 @@ format:
 
 # ---- benchmark -------------------------------------------------------------
 
-BENCH_PROGRAMS := raw prototype hold async
+BENCH_PROGRAMS := raw prototype hold async clients echo
 
 ##   make bench         compares with other servers (spec/bench/README.md)
 .PHONY: bench bench-build

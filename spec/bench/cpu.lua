@@ -62,6 +62,16 @@ function cpu.rss(pid)
   return sum
 end
 
+--- KiB of memory, of what is shared with others its part.
+function cpu.pss(pid)
+  local sum = 0
+  for _, member in ipairs(family(pid)) do
+    local text = files.read(("/proc/%d/smaps_rollup"):format(member)) or ""
+    sum = sum + (tonumber(text:match "\nPss:%s*(%d+)") or 0)
+  end
+  return sum
+end
+
 --- How many descriptors are open.
 function cpu.fds(pid)
   local sum = 0

@@ -16,8 +16,9 @@ local function cpu_model()
   return text:match "model name%s*:%s*([^\n]+)" or text:match "CPU part%s*:%s*([^\n]+)" or "?"
 end
 
-local function fastify_version()
-  local text = files.read(config.folder .. "/node_modules/fastify/package.json") or ""
+--- Of what npm has installed.
+local function module_version(name)
+  local text = files.read(("%s/node_modules/%s/package.json"):format(config.folder, name)) or ""
   return text:match '"version"%s*:%s*"([^"]+)"' or "absent"
 end
 
@@ -34,7 +35,8 @@ function machine.describe()
     { "nginx", first_line("nginx -v"):match "[%d.]+" .. ", Lua module "
       .. package_version "libnginx-mod-http-lua" },
     { "Node", first_line "node --version" },
-    { "Fastify", fastify_version() },
+    { "Fastify", module_version "fastify" },
+    { "ws", module_version "ws" },
     { "Erlang", package_version "erlang-base" },
     { "wrk", first_line("wrk -v"):match "%d+%.[%d.]+" or "?" },
   }

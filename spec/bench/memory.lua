@@ -5,7 +5,6 @@
 -- counted; each run has a fresh server.
 
 local proc = require "spec.proc"
-local socket = require "socket"
 local config = require "spec.bench.config"
 local instance = require "spec.bench.instance"
 local load = require "spec.bench.load"
@@ -19,18 +18,6 @@ local RUNS = 3
 local TERM = 15
 
 local memory = {}
-
---- Waits until the resident size has not changed for two seconds, ten at most.
-local function settled_rss(server)
-  local deadline = proc.now() + 10
-  local last, since = server:rss(), proc.now()
-  while proc.now() < deadline and proc.now() - since < 2 do
-    socket.sleep(0.1)
-    local rss = server:rss()
-    if rss ~= last then last, since = rss, proc.now() end
-  end
-  return last
-end
 
 local function release(holder)
   proc.kill(holder.pid, TERM)
@@ -57,7 +44,7 @@ end
 
 local function rss_while_held(server, count)
   local _ <close> = hold(server, count)
-  local rss = settled_rss(server)
+  local rss = server:settled_rss()
   if server:fds() < count then error(server.subject.name .. " closed idle connections", 0) end
   return rss
 end
@@ -65,7 +52,7 @@ end
 local function measure_idle(name)
   local server <close> = instance.start(subjects[name], scenarios.plain)
   release(hold(server, 100))
-  local before = settled_rss(server)
+  local before = server:settled_rss()
   local after = rss_while_held(server, config.idle)
   return before, (after - before) * 1024 / config.idle
 end
@@ -74,7 +61,7 @@ end
 local function measure_workers(count)
   local server <close> = instance.start(subjects.luaqueduct, scenarios.plain, count)
   load.run(server, scenarios.plain, 1)
-  return settled_rss(server)
+  return server:settled_rss()
 end
 
 --- The slope of the straight line that fits the points best.

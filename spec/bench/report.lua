@@ -1,10 +1,13 @@
 --- The result as Markdown: the machine, a table for each scenario, the targets.
 
+local bursts = require "spec.bench.bursts"
 local config = require "spec.bench.config"
+local connections = require "spec.bench.connections"
 local machine = require "spec.bench.machine"
 local measures = require "spec.bench.measures"
 local messaging = require "spec.bench.messaging"
 local notes = require "spec.bench.notes"
+local residents = require "spec.bench.residents"
 local scenarios = require "spec.bench.scenarios"
 local stats = require "spec.bench.stats"
 local subjects = require "spec.bench.subjects"
@@ -157,6 +160,78 @@ local function add_staying(lines, stay)
     reload.answered, reload.failed, reload.p50, reload.p99, reload.max)
 end
 
+local function connection_row(label, got)
+  return {
+    label,
+    ("%d"):format(got.count),
+    got.few and ("%.0f"):format(got.few) or "–",
+    ("%.0f"):format(got.bytes),
+    ("%.0f"):format(got.after),
+    ("%d"):format(got.lost),
+    ("%d"):format(got.closed),
+    ("%.2f"):format(got.median),
+    ("%.2f"):format(got.p99),
+    ("%.1f"):format(got.max),
+  }
+end
+
+local function add_connections(lines, stays)
+  lines[#lines + 1] = "\n## Connections that stay\n"
+  lines[#lines + 1] = ("User memory an idle connection (growth of the proportional size, the "
+    .. "guard's with it): with %d, with all, and with all after 20 s in which each has sent 64 "
+    .. "bytes every 10 s. Lost messages, closed connections and the time to the echo are of "
+    .. "those."):format(connections.few)
+  for _, each in ipairs { { "tcp", "TCP, two bytes of length in front (Node: none)" },
+    { "ws", "WebSocket, without deflate" } } do
+    local of_kind = stays[each[1]]
+    lines[#lines + 1] = "\n" .. each[2] .. ":\n"
+    head(lines, { "server", "connections", "bytes, with few", "with all", "after messages",
+      "lost", "closed", "p50 ms", "p99 ms", "max ms" })
+    for _, subject in ipairs(residents[each[1]]) do
+      row(lines, connection_row(subject.label, of_kind[subject.name]))
+    end
+    if of_kind.shared then
+      row(lines, connection_row("luaqueduct, 3 runtimes", of_kind.shared))
+    end
+  end
+end
+
+--- The servers of bursts.lua, and luaqueduct against each.
+local function add_bursts(lines, points, lists)
+  local own = points.luaqueduct
+  head(lines, { "server", "messages/s", "p50 ms", "p99 ms", "CPU µs a message",
+    "luaqueduct ÷: messages/s", "CPU" })
+  for _, list in ipairs(lists) do
+    for _, subject in ipairs(list) do
+      local point = points[subject.name]
+      row(lines, {
+        subject.label,
+        spread(stats.summary(point.rate), "%.0f"),
+        ("%.2f"):format(stats.summary(point.median).median),
+        ("%.2f"):format(stats.summary(point.p99).median),
+        spread(stats.summary(point.cpu_us), "%.2f"),
+        point ~= own and spread(measures.ratio("rate", own, point), "%.2f") or "",
+        point ~= own and spread(measures.ratio("cpu_us", own, point), "%.3f") or "",
+      })
+    end
+  end
+end
+
+local function add_fanout(lines, points)
+  lines[#lines + 1] = "\n## One message to many\n"
+  lines[#lines + 1] = ("64 bytes to %d WebSockets, again when all have them; luaqueduct with 2 "
+    .. "workers. Servers and clients share both CPUs; a message is one delivery, but for the "
+    .. "times: those are until all have it.\n"):format(bursts.subscribers)
+  add_bursts(lines, points, { residents.room })
+end
+
+local function add_echo(lines, points)
+  lines[#lines + 1] = "\n## WebSocket echo\n"
+  lines[#lines + 1] = ("64 bytes, masked, %d connections, each with one message under way. The "
+    .. "raw loop (`subjects/echo.c`) gives the bytes back unread.\n"):format(bursts.echoing)
+  add_bursts(lines, points, { residents.raw, residents.ws })
+end
+
 local function target_row(target, verdict)
   local word = verdict.holds and "holds" or "**missed**"
   if verdict.caution then word = word .. " (" .. verdict.caution .. ")" end
@@ -205,6 +280,9 @@ function report.text(result)
   if result.messages then add_messages(lines, result.messages) end
   if result.calls then add_calls(lines, result.calls) end
   if result.staying then add_staying(lines, result.staying) end
+  if result.connections then add_connections(lines, result.connections) end
+  if result.fanout then add_fanout(lines, result.fanout) end
+  if result.echo then add_echo(lines, result.echo) end
   add_targets(lines, result)
   return table.concat(lines, "\n") .. "\n"
 end

@@ -4,8 +4,10 @@
 
 require "spec.support.core"
 
+local bursts = require "spec.bench.bursts"
 local calls = require "spec.bench.calls"
 local config = require "spec.bench.config"
+local connections = require "spec.bench.connections"
 local files = require "spec.bench.files"
 local logging = require "spec.bench.logging"
 local memory = require "spec.bench.memory"
@@ -30,9 +32,16 @@ local function run()
   local log, call, stay = own("log", logging.run), own("calls", calls.run),
     own("staying", staying.run)
   local messages = own("messages", messaging.run)
+  --- Of all that are asked for.
+  local function part(name, fn)
+    if not config.only or config.only[name] then return fn() end
+  end
+  local stays, fanout, echo = part("connections", connections.run),
+    part("fanout", bursts.fanout), part("echo", bursts.echo)
   local result = rounds.run(selected, subjects.names(config.subjects))
   result.memory, result.log, result.calls, result.staying = sizes, log, call, stay
   result.messages = messages
+  result.connections, result.fanout, result.echo = stays, fanout, echo
   local text = report.text(result)
 
   files.write(config.folder .. "/RESULTS.md", text)

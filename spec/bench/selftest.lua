@@ -64,4 +64,55 @@ function selftest.run(server, scenario)
   return bytes
 end
 
+--- The mask of a client: what is sent is not what is meant.
+local MASK = { 0x37, 0xfa, 0x21, 0x3d }
+
+local function masked(text)
+  return (text:gsub("()(.)", function(place, char)
+    return string.char(char:byte() ~ MASK[(place - 1) % 4 + 1])
+  end))
+end
+
+local function upgrade(client, port, path)
+  assert(client:send(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+    .. "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    .. "Sec-WebSocket-Version: 13\r\n\r\n"):format(path, port)))
+  local lines = {}
+  repeat lines[#lines + 1] = assert(client:receive "*l") until lines[#lines] == ""
+  return table.concat(lines, "\r\n")
+end
+
+--- What is sent of a message, and what is to come back.
+local function frames(kind, text)
+  local len = string.char(#text)
+  local sent = "\x81" .. string.char(0x80 | #text) .. string.char(table.unpack(MASK))
+    .. masked(text)
+  if kind == "tcp" then return "\0" .. len .. text, "\0" .. len .. text end
+  return sent, kind == "raw" and sent or "\x81" .. len .. text
+end
+
+--- Of a server whose connections stay: two messages come back as they were, the second in two
+--- pieces.
+---@param kind string "tcp", "ws" or "raw", see subjects/clients.c
+function selftest.echo(server, kind, path)
+  local client = assert(socket.connect("127.0.0.1", server.port))
+  path = path or "/"
+  client:settimeout(5)
+  client:setoption("tcp-nodelay", true)
+  if kind == "ws" then
+    local head = upgrade(client, server.port, path)
+    if not head:find "^HTTP/1%.1 101 .*s3pPLMBiTxaQ9kYGzzhZRbK%+xOo=" then
+      fail(server, path, "not upgraded", head)
+    end
+  end
+  for _, piece in ipairs { 70, 1 } do
+    local sent, expected = frames(kind, ("%-64s"):format("a message in pieces of " .. piece))
+    assert(client:send(sent:sub(1, piece)))
+    if piece < #sent then assert(client:send(sent:sub(piece + 1))) end
+    local got, err, part = client:receive(#expected)
+    if got ~= expected then fail(server, path, err or "another message", got or part) end
+  end
+  client:close()
+end
+
 return selftest

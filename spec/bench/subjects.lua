@@ -1,7 +1,9 @@
 --- The servers that are compared: how each is started on a port of 127.0.0.1.
 --
--- A subject: name, label, and argv(port, scenario). `fixed`: it knows one
--- answer only, so that each path has a process of its own.
+-- A subject: name, label, and argv(port, scenario, workers). `fixed`: it knows
+-- one answer only, so that each path has a process of its own. `ready`: what it
+-- writes when it is; unless given, it is ready when it listens. `cpus`: others
+-- than the servers' one.
 
 local config = require "spec.bench.config"
 local files = require "spec.bench.files"

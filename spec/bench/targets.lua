@@ -129,6 +129,45 @@ add_once("stay-reload", "100 reloads, 64 busy connections: requests that failed"
 add_once("stay-pause", "... p99 of all requests, ms", "≤", 20,
   function(stay) return stay.reload.p99 end)
 
+--- A figure of the connections that stay.
+local function add_connections(id, text, sense, limit, kind, measure)
+  add(id, text, sense, limit, function(result)
+    local of_kind = result.connections and result.connections[kind]
+    if not of_kind or not of_kind.luaqueduct then return nil end
+    return { median = measure(of_kind), iqr = 0 }
+  end)
+end
+
+for _, each in ipairs { { "tcp", "TCP", 640 }, { "ws", "WebSocket", 800 } } do
+  local kind, title, bytes = each[1], each[2], each[3]
+  add_connections(kind .. "-bytes", title .. ": bytes an idle connection", "≤", bytes, kind,
+    function(of) return of.luaqueduct.bytes end)
+  add_connections(kind .. "-after", "... and after messages", "≤", bytes, kind,
+    function(of) return of.luaqueduct.after end)
+  add_connections(kind .. "-flat", "... of all × of a quarter", "≤", 1.1, kind,
+    function(of) return of.luaqueduct.bytes / of.luaqueduct.few end)
+  add_connections(kind .. "-shared", "... over three runtimes", "≤", bytes, kind,
+    function(of) return of.shared.bytes end)
+  add_connections(kind .. "-lost", title .. ": messages lost, connections closed", "≤", 0, kind,
+    function(of)
+      return of.luaqueduct.lost + of.luaqueduct.closed + of.shared.lost + of.shared.closed
+    end)
+  add_connections(kind .. "-p99", title .. ": p99 of the echo, ms", "≤", 20, kind,
+    function(of) return of.luaqueduct.p99 end)
+  add_connections(kind .. "-shared-p99", "... over three runtimes", "≤", 20, kind,
+    function(of) return of.shared.p99 end)
+end
+
+add("fanout-node", "one message to 10,000 WebSockets: deliveries/s × Node ws", "≥", 2,
+  function(result)
+    local fanout = result.fanout or {}
+    return measures.ratio("rate", fanout.luaqueduct, fanout.node)
+  end)
+add("echo-cpu-raw", "WebSocket echo: CPU a message × raw loop", "≤", 1.5, function(result)
+  local echo = result.echo or {}
+  return measures.ratio("cpu_us", echo.luaqueduct, echo.raw)
+end)
+
 local function too_little(got)
   if got.seconds and got.seconds < MIN_USER_SECONDS - 0.5 then
     return ("over %.0f s of %d"):format(got.seconds, MIN_USER_SECONDS)

@@ -119,6 +119,37 @@ describe("the targets of the benchmark #once", function()
     assert.is_false(verdict("log-queue").holds)
   end)
 
+  it("of connections that stay are about luaqueduct, alone and over three runtimes", function()
+    local own = { bytes = 640, few = 600, after = 640, lost = 0, closed = 0, p99 = 3 }
+    local shared = { bytes = 700, lost = 0, closed = 1, p99 = 21 }
+    local tcp = { luaqueduct = own, shared = shared, node = { bytes = 5000 } }
+    local function verdict(id) return targets.judge(target(id), { connections = { tcp = tcp } }) end
+
+    for _, name in ipairs { "bytes", "after", "flat", "p99" } do
+      assert.is_true(verdict("tcp-" .. name).holds)
+    end
+    for _, name in ipairs { "shared", "lost", "shared-p99" } do
+      assert.is_false(verdict("tcp-" .. name).holds)
+    end
+    own.few = 500
+    assert.is_false(verdict("tcp-flat").holds)
+    assert.is_nil(verdict "ws-bytes")
+  end)
+
+  it("of bursts compare with each peer", function()
+    local function verdict(id, peer, own)
+      local name = id:match "^%l+"
+      local fields = name == "echo" and "cpu_us" or "rate"
+      return targets.judge(target(id), { [name] = { [peer] = point { [fields] = 10 },
+        luaqueduct = point { [fields] = own } } })
+    end
+
+    assert.is_true(verdict("echo-cpu-raw", "raw", 15).holds)
+    assert.is_false(verdict("echo-cpu-raw", "raw", 16).holds)
+    assert.is_true(verdict("fanout-node", "node", 20).holds)
+    assert.is_false(verdict("fanout-node", "node", 19).holds)
+  end)
+
   it("are not judged when nothing was measured", function()
     for _, each in ipairs(targets.list) do assert.is_nil(targets.judge(each, {})) end
   end)
