@@ -47,14 +47,15 @@ HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c hub.c)
 # What of room `net` has no socket.
 NET_PURE_SRC := core/net/framing.c
 NET_SRC := $(NET_PURE_SRC) $(addprefix core/net/, net.c listener.c conn.c exchange.c \
-    access.c transport.c wire.c dial.c)
+    access.c transport.c wire.c dial.c session.c audience.c encoding.c \
+    tcp.c websocket.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
     pack.c error.c dump.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c call_wire.c calls.c answers.c lib_hub.c lib_service.c \
-    duplex.c lib_tcp.c listening.c libs.c)
+    duplex.c lib_tcp.c connection.c listening.c lib_websocket.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c sockets.c paths.c)

@@ -21,6 +21,7 @@ typedef struct head {
     uint32_t topic;
     uint32_t to;
     bool with_sender;
+    bool is_binary;
 } head;
 
 lq_batch *lq_batch_new(const lq_sender *from, size_t len)
@@ -66,7 +67,7 @@ static int grow(lq_batch **batch, size_t len)
 int lq_batch_add(lq_batch **batch, const lq_note *note)
 {
     head h = {(uint32_t)note->bytes.len, note->topic, note->to,
-              note->with_sender};
+              note->with_sender, note->is_binary};
     lq_batch *b;
 
     if (grow(batch, sizeof h + note->bytes.len) < 0) return -ENOMEM;
@@ -104,6 +105,7 @@ bool lq_batch_next(const lq_batch *b, size_t *at, lq_note *out)
         .topic = h.topic,
         .to = h.to,
         .with_sender = h.with_sender,
+        .is_binary = h.is_binary,
         .bytes = {b->bytes + *at + sizeof h, h.len},
     };
     *at += sizeof h + h.len;

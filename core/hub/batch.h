@@ -27,6 +27,7 @@ typedef struct lq_note {
     uint32_t topic;   /* its id */
     uint32_t to;      /* the serial of a member; 0: all that subscribe */
     bool with_sender; /* the sender itself is meant, too */
+    bool is_binary;   /* a string: for connections that tell it from text */
     lq_str bytes;     /* packed */
 } lq_note;
 

@@ -74,7 +74,7 @@ typedef struct streak {
 typedef struct kept {
     struct kept *next;
     int id;
-    bool with_sender;
+    unsigned how;
     size_t topic_len;
     size_t len;
     char name[sizeof((lq_sender *)0)->name];
@@ -386,15 +386,17 @@ static int put_note(lq_hub_member *m, const lq_note *note)
 
 /* Returns for how many; LQ_ENORECEIVER or -ENOMEM. */
 static int transmit(lq_hub_member *m, const route *r, lq_str bytes,
-                    bool with_sender)
+                    unsigned how)
 {
-    lq_note note = {
-        .topic = r->number, .with_sender = with_sender, .bytes = bytes};
+    lq_note note = {.topic = r->number,
+                    .with_sender = how & LQ_HUB_WITH_SENDER,
+                    .is_binary = how & LQ_HUB_BINARY,
+                    .bytes = bytes};
     int count;
 
     if (r->id != EVERYBODY && r->count == 0) return LQ_ENORECEIVER;
     if (r->id != EVERYBODY) note.to = r->to[0].serial;
-    if (begin_streak(m, r, with_sender) < 0) return -ENOMEM;
+    if (begin_streak(m, r, note.with_sender) < 0) return -ENOMEM;
     count = m->streak.receivers;
     if (count == 0) return 0;
     if (put_note(m, &note) < 0) return -ENOMEM;
@@ -407,8 +409,7 @@ static int transmit(lq_hub_member *m, const route *r, lq_str bytes,
 
 /* ---- before it is open -------------------------------------------------- */
 
-static int keep(lq_hub_member *m, const route *r, lq_str bytes,
-                bool with_sender)
+static int keep(lq_hub_member *m, const route *r, lq_str bytes, unsigned how)
 {
     kept *k;
 
@@ -418,7 +419,7 @@ static int keep(lq_hub_member *m, const route *r, lq_str bytes,
     k = lq_mem_zalloc(sizeof *k + r->topic_len + bytes.len);
     if (!k) return -ENOMEM;
     k->id = r->id;
-    k->with_sender = with_sender;
+    k->how = how;
     k->topic_len = r->topic_len;
     k->len = bytes.len;
     memcpy(k->name, r->name, sizeof k->name);
@@ -452,7 +453,7 @@ static void send_kept(lq_hub_member *m)
         r = route_to(m, k->id, k->name, (lq_str){k->bytes, k->topic_len});
         if (r)
             (void)!transmit(m, r, (lq_str){k->bytes + k->topic_len, k->len},
-                            k->with_sender);
+                            k->how);
         lq_mem_free(k);
     }
 }
@@ -460,21 +461,19 @@ static void send_kept(lq_hub_member *m)
 /* ---- a member sends ----------------------------------------------------- */
 
 static int dispatch(lq_hub_member *m, int id, const char *name, lq_str topic,
-                    lq_str bytes, bool with_sender)
+                    lq_str bytes, unsigned how)
 {
     const route *r;
 
     LQ_ASSERT(topic.len <= LQ_HUB_TOPIC_MAX);
     r = route_to(m, id, name, topic);
     if (!r) return -ENOMEM;
-    return m->is_open ? transmit(m, r, bytes, with_sender)
-                      : keep(m, r, bytes, with_sender);
+    return m->is_open ? transmit(m, r, bytes, how) : keep(m, r, bytes, how);
 }
 
-int lq_hub_publish(lq_hub_member *m, lq_str topic, lq_str bytes,
-                   bool with_sender)
+int lq_hub_publish(lq_hub_member *m, lq_str topic, lq_str bytes, unsigned how)
 {
-    return dispatch(m, EVERYBODY, "", topic, bytes, with_sender);
+    return dispatch(m, EVERYBODY, "", topic, bytes, how);
 }
 
 int lq_hub_send(lq_hub_member *m, int id, lq_str name, lq_str topic,
@@ -487,7 +486,7 @@ int lq_hub_send(lq_hub_member *m, int id, lq_str name, lq_str topic,
         return LQ_ENORECEIVER;
     memcpy(text, name.ptr, name.len);
     text[name.len] = '\0';
-    count = dispatch(m, id, text, topic, bytes, true);
+    count = dispatch(m, id, text, topic, bytes, LQ_HUB_WITH_SENDER);
     return count < 0 ? count : 0;
 }
 

@@ -65,10 +65,17 @@ int lq_hub_subscribe(lq_hub_member *m, lq_str topic,
                      uint32_t *number) LQ_MUST_CHECK;
 void lq_hub_unsubscribe(lq_hub_member *m, lq_str topic);
 
-/* To all others that subscribe, and to itself if asked for. Copies the bytes.
- * Gives how many it was queued for, or -ENOMEM. */
+/* What goes with a message that is published. */
+typedef enum lq_hub_how {
+    LQ_HUB_PLAIN = 0,
+    LQ_HUB_WITH_SENDER = 1, /* to itself, too */
+    LQ_HUB_BINARY = 2,      /* a note's is_binary */
+} lq_hub_how;
+
+/* To all others that subscribe. Copies the bytes. `how`: of lq_hub_how, added
+ * up. Gives how many it was queued for, or -ENOMEM. */
 int lq_hub_publish(lq_hub_member *m, lq_str topic, lq_str bytes,
-                   bool with_sender) LQ_MUST_CHECK;
+                   unsigned how) LQ_MUST_CHECK;
 
 /* To one worker (id) or service (name; id 0), itself included. LQ_ENORECEIVER:
  * there is none, or it does not subscribe; LQ_EOVERLOADED; -ENOMEM. */

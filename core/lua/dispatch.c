@@ -18,7 +18,6 @@
 #include "lua/libs.h"
 #include "lua/reply.h"
 #include "lua/request.h"
-#include "lua/stream.h"
 #include "lua/task.h"
 #include "net/conn.h"
 
@@ -315,7 +314,8 @@ static void end_detached(lq_exchange *x)
     lq_conn *c = x->detached;
 
     lq_exchange_end(x);
-    if (c) lq_stream_close(c);
+    if (c && c->state == LQ_CONN_DETACHED && c->holder)
+        c->holder->ops->on_failure(c);
 }
 
 /* After a memory error and an interruption C answers alone. */

@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <limits.h>
 
+#include "lua/connection.h"
 #include "lua/error.h"
 #include "lua/libs.h"
 #include "lua/pack.h"
@@ -58,21 +59,42 @@ static int hub_subscribe(lua_State *L)
     return 1;
 }
 
-/* { include_self = true } */
-static bool read_options(lua_State *L, int i)
+/* The flag of the option's name at i. */
+static unsigned check_option(lua_State *L, int i)
 {
-    bool include_self = false;
+    const char *name = lua_type(L, i) == LUA_TSTRING ? lua_tostring(L, i) : "";
 
-    if (lua_isnoneornil(L, i)) return false;
+    if (strcmp(name, "include_self") == 0) return LQ_HUB_WITH_SENDER;
+    if (strcmp(name, "binary") == 0) return LQ_HUB_BINARY;
+    return (unsigned)luaL_error(
+        L, "unknown option %s; there are include_self and binary",
+        luaL_tolstring(L, i, NULL));
+}
+
+/* { include_self = true, binary = true } -> lq_hub_how */
+static unsigned read_options(lua_State *L, int i)
+{
+    unsigned how = LQ_HUB_PLAIN, flag;
+
+    if (lua_isnoneornil(L, i)) return how;
     luaL_checktype(L, i, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING ||
-            strcmp(lua_tostring(L, -2), "include_self") != 0)
-            luaL_error(L, "unknown option %s; there is include_self",
-                       luaL_tolstring(L, -2, NULL));
-        include_self = lua_toboolean(L, -1);
+        flag = check_option(L, -2);
+        if (lua_toboolean(L, -1)) how |= flag;
     }
-    return include_self;
+    return how;
+}
+
+/* A string goes to the connections of this worker that subscribe, too. */
+static void publish_here(lua_State *L, lq_vm *vm, lq_str topic, unsigned how)
+{
+    lq_str s;
+
+    if (!vm->connections || lua_type(L, 2) != LUA_TSTRING) return;
+    s.ptr = lua_tolstring(L, 2, &s.len);
+    if (lq_connections_publish(vm->connections, topic, s, how & LQ_HUB_BINARY,
+                               NULL) < 0)
+        luaL_error(L, "not enough memory");
 }
 
 /* hub.publish(topic, value, options?) -> integer */
@@ -80,9 +102,10 @@ static int hub_publish(lua_State *L)
 {
     lq_str topic = check_topic(L, 1);
     lq_vm *vm = check_vm(L);
-    bool include_self = read_options(L, 3);
-    int count = lq_hub_publish(vm->hub, topic, pack(L, vm, 2), include_self);
+    unsigned how = read_options(L, 3);
+    int count = lq_hub_publish(vm->hub, topic, pack(L, vm, 2), how);
 
+    publish_here(L, vm, topic, how);
     if (count == LQ_EOVERLOADED)
         count = 0;
     else if (count < 0)

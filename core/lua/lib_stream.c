@@ -11,6 +11,11 @@
 #include "lua/libs.h"
 #include "lua/stream.h"
 
+typedef struct shell {
+    lq_duplex duplex;
+    lq_holder holder;
+} shell;
+
 /* ---- a detached connection as a duplex ---------------------------------- */
 
 static lq_str conn_read(const void *c)
@@ -85,25 +90,16 @@ static const lq_duplex_ops ops = {
     .end = conn_end,
 };
 
-/* ---- shells ------------------------------------------------------------- */
+/* ---- what the connection tells ------------------------------------------ */
 
-void lq_push_stream_shell(lua_State *L)
+static lq_duplex *duplex_of(const lq_conn *c)
 {
-    lq_duplex *d = lua_newuserdatauv(L, sizeof *d, 0);
-
-    lq_duplex_init(d, &ops);
-    luaL_setmetatable(L, LQ_STREAM_TYPE);
+    return &LQ_CONTAINER_OF(c->holder, shell, holder)->duplex;
 }
 
-void lq_set_stream(lua_State *L, int i, lq_conn *c)
+static void on_event(lq_conn *c)
 {
-    c->holder = lua_touserdata(L, i);
-    lq_duplex_set(c->holder, c, NULL);
-}
-
-void lq_stream_event(lq_conn *c)
-{
-    lq_duplex *d = c->holder;
+    lq_duplex *d = duplex_of(c);
 
     if (c->state != LQ_CONN_CLOSING) {
         lq_duplex_event(d);
@@ -113,9 +109,33 @@ void lq_stream_event(lq_conn *c)
     lq_duplex_lose(d, c->error < 0 ? c->error : LQ_ECLOSED);
 }
 
-void lq_stream_close(lq_conn *c)
+static void on_failure(lq_conn *c)
 {
-    if (c->holder) lq_duplex_end(c->holder);
+    lq_duplex_end(duplex_of(c));
+}
+
+static const lq_holder_ops holder_ops = {
+    .on_event = on_event,
+    .on_failure = on_failure,
+};
+
+/* ---- shells ------------------------------------------------------------- */
+
+void lq_push_stream_shell(lua_State *L)
+{
+    shell *s = lua_newuserdatauv(L, sizeof *s, 0);
+
+    lq_duplex_init(&s->duplex, &ops);
+    s->holder.ops = &holder_ops;
+    luaL_setmetatable(L, LQ_STREAM_TYPE);
+}
+
+void lq_set_stream(lua_State *L, int i, lq_conn *c)
+{
+    shell *s = lua_touserdata(L, i);
+
+    c->holder = &s->holder;
+    lq_duplex_set(&s->duplex, c, NULL);
 }
 
 int luaopen_luaqueduct_core_stream(lua_State *L)

@@ -12,6 +12,7 @@ static const luaL_Reg modules[] = {
     {"luaqueduct.core.hub", luaopen_luaqueduct_core_hub},
     {"luaqueduct.core.instance", luaopen_luaqueduct_core_instance},
     {"luaqueduct.core.json", luaopen_luaqueduct_core_json},
+    {"luaqueduct.core.listen", luaopen_luaqueduct_core_listen},
     {"luaqueduct.core.log", luaopen_luaqueduct_core_log},
     {"luaqueduct.core.pack", luaopen_luaqueduct_core_pack},
     {"luaqueduct.core.request", luaopen_luaqueduct_core_request},
@@ -22,6 +23,7 @@ static const luaL_Reg modules[] = {
     {"luaqueduct.core.task", luaopen_luaqueduct_core_task},
     {"luaqueduct.core.tcp", luaopen_luaqueduct_core_tcp},
     {"luaqueduct.core.url", luaopen_luaqueduct_core_url},
+    {"luaqueduct.core.websocket", luaopen_luaqueduct_core_websocket},
     {NULL, NULL},
 };
 

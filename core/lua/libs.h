@@ -21,6 +21,7 @@ int luaopen_luaqueduct_core_fields(lua_State *L);
 int luaopen_luaqueduct_core_hub(lua_State *L);
 int luaopen_luaqueduct_core_instance(lua_State *L);
 int luaopen_luaqueduct_core_json(lua_State *L);
+int luaopen_luaqueduct_core_listen(lua_State *L);
 int luaopen_luaqueduct_core_log(lua_State *L);
 int luaopen_luaqueduct_core_pack(lua_State *L);
 int luaopen_luaqueduct_core_request(lua_State *L);
@@ -31,5 +32,6 @@ int luaopen_luaqueduct_core_stream(lua_State *L);
 int luaopen_luaqueduct_core_task(lua_State *L);
 int luaopen_luaqueduct_core_tcp(lua_State *L);
 int luaopen_luaqueduct_core_url(lua_State *L);
+int luaopen_luaqueduct_core_websocket(lua_State *L);
 
 #endif

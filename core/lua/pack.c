@@ -432,3 +432,19 @@ int lq_unpack(lua_State *L, lq_str bytes, lq_err *err)
     return lq_err_set(err, LQ_EINVALID, "not a packed value: wrong at byte %zu",
                       bytes.len - left.len);
 }
+
+bool lq_pack_is_string(lq_str bytes, lq_str *out)
+{
+    reader r = {.left = bytes};
+    uint64_t t, len;
+
+    if (!take(&r, 1, &t)) return false;
+    if (t >= SHORT_STRING && t < SMALL_INT)
+        len = t - SHORT_STRING;
+    else if ((t != STRING8 && t != STRING32) ||
+             !take(&r, t == STRING8 ? 1 : 4, &len))
+        return false;
+    if (len != r.left.len) return false;
+    *out = r.left;
+    return true;
+}

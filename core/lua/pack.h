@@ -31,6 +31,9 @@ void lq_pack(lua_State *L, int idx, lq_buf *out);
  * lq_unpack. */
 int lq_unpack_next(lua_State *L, lq_str *bytes, lq_err *err) LQ_MUST_CHECK;
 
+/* Whether the one value in `bytes` is a string; lends it. */
+bool lq_pack_is_string(lq_str bytes, lq_str *out);
+
 /* Pushes the one value in `bytes` (borrowed), which may be anything.
  * LQ_EINVALID: `err` says what is wrong, nothing is pushed. Raises for memory
  * only. */

@@ -20,11 +20,4 @@ void lq_push_stream_shell(lua_State *L);
 /* The shell at i takes the detached connection. */
 void lq_set_stream(lua_State *L, int i, lq_conn *c);
 
-/* Closes it for its shell, if it still has one; what was written goes out
- * first. */
-void lq_stream_close(lq_conn *c);
-
-/* For lq_net_cfg.on_stream. */
-void lq_stream_event(lq_conn *c);
-
 #endif

@@ -111,7 +111,8 @@ struct lq_vm {
     struct lq_answers *answers; /* of a service */
     lq_buf packed;              /* a value on its way into the hub */
 
-    struct lq_wires *wires; /* lib_tcp.c; NULL: none yet */
+    struct lq_wires *wires;             /* lib_tcp.c; NULL: none yet */
+    struct lq_connections *connections; /* NULL: it is no worker's */
 };
 
 /* The state with its libraries, `script` not yet loaded. -ENOMEM: vm->L is

@@ -148,8 +148,10 @@ static uint64_t deadline_of(const lq_conn *c)
     if (c->state == LQ_CONN_LINGER)
         return earlier(c->since_ms + LINGER_QUIET_MS, c->linger_till_ms);
     if (lq_conn_unsent(c) > 0)
-        return earlier(write_deadline(c), head_deadline(c));
-    if (c->state == LQ_CONN_DETACHED) return 0;
+        return earlier(write_deadline(c), c->state == LQ_CONN_DETACHED
+                                              ? c->due_ms
+                                              : head_deadline(c));
+    if (c->state == LQ_CONN_DETACHED) return c->due_ms;
     if (x && x->state == LQ_EXCHANGE_HEAD) return head_deadline(c);
     if (x) return wants_read(c) ? after(c->since_ms, x->body_timeout_ms) : 0;
     if (!lq_list_is_empty(&c->exchanges)) return 0;
@@ -211,9 +213,14 @@ static bool is_cut_short(const lq_conn *c)
            (x && x->state == LQ_EXCHANGE_STREAMING && !x->is_chunked);
 }
 
+static bool is_held(const lq_conn *c)
+{
+    return c->state == LQ_CONN_DETACHED && c->holder;
+}
+
 static void close_now(lq_conn *c, int err)
 {
-    bool is_held = c->state == LQ_CONN_DETACHED && c->holder;
+    lq_holder *holder = is_held(c) ? c->holder : NULL;
 
     if (c->state == LQ_CONN_CLOSING) return;
     if (is_cut_short(c)) c->transport->reset(c->fd);
@@ -227,7 +234,7 @@ static void close_now(lq_conn *c, int err)
     uv_close((uv_handle_t *)&c->poll, on_closed);
     leave_exchanges(c);
     if (c->origin) c->origin->detached = NULL;
-    if (is_held) c->net->cfg.on_stream(c);
+    if (holder) holder->ops->on_event(c);
 }
 
 void lq_conn_cut(lq_conn *c)
@@ -274,7 +281,6 @@ static void tell_drained(lq_conn *c)
     lq_exchange *x = first_exchange(c);
 
     if (lq_conn_unsent(c) > LQ_NET_LOW_WATER) return;
-    if (c->state == LQ_CONN_DETACHED && c->holder) c->net->cfg.on_stream(c);
     if (!x || !x->waits_drain) return;
     x->waits_drain = false;
     c->net->cfg.on_drain(x);
@@ -302,6 +308,18 @@ static void send_out(lq_conn *c)
     if (lq_buf_len(out) == 0) release_buf(c, &c->out);
 }
 
+/* What its holder writes meanwhile is sent at the end of the turn. */
+static void tell_holder(lq_conn *c)
+{
+    size_t unsent = lq_conn_unsent(c);
+    bool was_corked = c->is_corked;
+
+    c->is_corked = true;
+    c->holder->ops->on_event(c);
+    c->is_corked = was_corked;
+    if (lq_conn_unsent(c) > unsent || c->ends_when_sent) lq_conn_flush_later(c);
+}
+
 void lq_conn_flush(lq_conn *c)
 {
     bool was_full;
@@ -315,9 +333,38 @@ void lq_conn_flush(lq_conn *c)
         start_linger(c);
         return;
     }
-    tell_drained(c);
-    if (was_full || c->in) lq_conn_resume(c);
+    if (is_held(c)) {
+        tell_holder(c);
+    } else {
+        tell_drained(c);
+        if (was_full || c->in) lq_conn_resume(c);
+    }
     lq_conn_update(c);
+}
+
+int lq_conn_write(lq_conn *c, lq_str bytes)
+{
+    ssize_t n = 0;
+    lq_buf *out;
+
+    if (lq_conn_unsent(c) == 0 && !c->is_corked)
+        n = c->transport->write(c->fd, bytes.ptr, bytes.len);
+    if (n < 0 && n != -EAGAIN) {
+        close_now(c, (int)n);
+        return 0;
+    }
+    if (n > 0 && (size_t)n == bytes.len) return 0;
+    if (n < 0) n = 0;
+    out = lq_conn_out(c);
+    if (!out || lq_buf_append(out, bytes.ptr + n, bytes.len - (size_t)n) < 0)
+        return -ENOMEM;
+    lq_conn_flush_later(c);
+    return 0;
+}
+
+void lq_conn_push(lq_conn *c)
+{
+    if (c->state != LQ_CONN_CLOSING && lq_conn_unsent(c) > 0) send_out(c);
 }
 
 void lq_conn_flush_later(lq_conn *c)
@@ -458,18 +505,31 @@ void lq_conn_resume(lq_conn *c)
     if (!was_corked) lq_conn_flush_later(c);
 }
 
-static void on_bytes(lq_conn *c, const char *bytes, size_t len)
+/* Of a detached connection. */
+static void on_raw_bytes(lq_conn *c, char *bytes, size_t len)
+{
+    size_t used = 0;
+
+    if (is_held(c) && c->holder->ops->on_bytes && !c->in)
+        used = c->holder->ops->on_bytes(c, bytes, len);
+    if (used == len || c->state != LQ_CONN_DETACHED) return;
+    keep(c, bytes + used, len - used);
+    if (used == 0 && is_held(c)) c->holder->ops->on_event(c);
+}
+
+static void on_bytes(lq_conn *c, char *bytes, size_t len)
 {
     size_t left;
 
     if (lq_conn_unsent(c) == 0) c->since_ms = lq_loop_now(c->net->loop);
     if (is_ending(c)) return;
-    if (c->state == LQ_CONN_DETACHED || c->in) {
+    if (c->state == LQ_CONN_DETACHED) {
+        on_raw_bytes(c, bytes, len);
+        return;
+    }
+    if (c->in) {
         keep(c, bytes, len);
-        if (c->state == LQ_CONN_DETACHED && c->holder)
-            c->net->cfg.on_stream(c);
-        else
-            lq_conn_resume(c);
+        lq_conn_resume(c);
         return;
     }
     left = parse(c, bytes, len);
@@ -488,7 +548,7 @@ static void on_eof(lq_conn *c)
         return;
     }
     if (c->state == LQ_CONN_DETACHED) {
-        if (c->holder) c->net->cfg.on_stream(c);
+        if (is_held(c)) c->holder->ops->on_event(c);
         return;
     }
     if (x && x->state != LQ_EXCHANGE_HEAD) {
@@ -595,19 +655,27 @@ bool lq_conn_drain(lq_conn *c)
 /* ---- deadlines --------------------------------------------------------------
  */
 
+static bool is_due(const lq_conn *c, uint64_t at_ms)
+{
+    return at_ms && at_ms <= lq_loop_now(c->net->loop);
+}
+
 void lq_conn_on_deadline(lq_wheel_entry *entry)
 {
     lq_conn *c = LQ_CONTAINER_OF(entry, lq_conn, deadline);
     lq_exchange *x = c->parsing;
-    uint64_t write_at_ms = write_deadline(c);
+    bool is_stuck = is_due(c, write_deadline(c));
+    bool is_holders = is_held(c) && is_due(c, c->due_ms);
 
-    if (c->state != LQ_CONN_HTTP || !x ||
-        (write_at_ms && write_at_ms <= lq_loop_now(c->net->loop))) {
+    if (is_stuck || !(is_holders || (c->state == LQ_CONN_HTTP && x))) {
         close_now(c, LQ_ETIMEOUT);
         return;
     }
     c->is_corked = true;
-    if (x->state == LQ_EXCHANGE_HEAD) {
+    if (is_holders) {
+        c->due_ms = 0;
+        c->holder->ops->on_due(c);
+    } else if (x->state == LQ_EXCHANGE_HEAD) {
         refuse_request(c, x, 408);
     } else {
         c->is_refused = true;
@@ -682,7 +750,8 @@ static void set_peer(lq_address *a, const struct sockaddr_storage *peer)
     }
 }
 
-int lq_conn_open(lq_net *net, int fd, const struct sockaddr_storage *peer)
+static int open_conn(lq_conn **out, lq_net *net, int fd,
+                     const struct sockaddr_storage *peer)
 {
     lq_conn *c = lq_mem_zalloc(sizeof *c);
     int err;
@@ -708,6 +777,24 @@ int lq_conn_open(lq_net *net, int fd, const struct sockaddr_storage *peer)
     lq_list_push_back(&net->conns, &c->link);
     net->conn_count++;
     set_peer(&c->peer, peer);
-    lq_conn_update(c);
+    *out = c;
     return 0;
+}
+
+int lq_conn_open(lq_net *net, int fd, const struct sockaddr_storage *peer)
+{
+    lq_conn *c;
+    int err = open_conn(&c, net, fd, peer);
+
+    if (err == 0) lq_conn_update(c);
+    return err;
+}
+
+int lq_conn_open_raw(lq_conn **out, lq_net *net, int fd,
+                     const struct sockaddr_storage *peer)
+{
+    int err = open_conn(out, net, fd, peer);
+
+    if (err == 0) (*out)->state = LQ_CONN_DETACHED;
+    return err;
 }

@@ -4,8 +4,8 @@
  *          written and not sent, the exchanges under way.
  * Thread:  owner loop.
  * Life:    open -> ... -> cut or ended -> on_closed, in which it is freed.
- *          HTTP: read, parse, exchanges, flush. DETACHED: raw bytes for
- *          whoever holds it. LINGER: everything is sent, what still comes is
+ *          HTTP: read, parse, exchanges, flush. DETACHED: bytes for its
+ *          holder. LINGER: everything is sent, what still comes is
  *          thrown away for a while, so that the client can read the answer.
  * CLOSING: the handle closes. Knows:   base, http, loop, net.
  *
@@ -31,6 +31,26 @@ typedef enum lq_conn_state {
     LQ_CONN_CLOSING,
 } lq_conn_state;
 
+/* Who has a detached connection. Embedded by value; the connection borrows it
+ * until its holder gives it up, or it is over. */
+typedef struct lq_holder lq_holder;
+typedef struct lq_holder_ops {
+    /* Bytes have come and none wait in c->in; returns how many were used, the
+     * rest is kept there. It may change them. NULL: all are kept. */
+    size_t (*on_bytes)(lq_conn *c, char *bytes, size_t len);
+    /* Bytes wait in c->in, the peer has ended its direction, something was
+     * sent, or it is over: CLOSING, for c->error. */
+    void (*on_event)(lq_conn *c);
+    /* c->due_ms has come. NULL: it is never set. */
+    void (*on_due)(lq_conn *c);
+    /* The handler that took the connection out of HTTP has failed. */
+    void (*on_failure)(lq_conn *c);
+} lq_holder_ops;
+
+struct lq_holder {
+    const lq_holder_ops *ops;
+};
+
 struct lq_conn {
     uv_poll_t poll;
     lq_net *net;
@@ -44,10 +64,11 @@ struct lq_conn {
     lq_buf *in;           /* read and not parsed; NULL: nothing */
     lq_buf *out;          /* written and not sent; NULL: nothing */
     union {
-        void *holder;            /* of a detached connection */
+        lq_holder *holder;       /* of a detached connection; NULL: none */
         uint64_t linger_till_ms; /* while it lingers */
     };
     uint64_t since_ms; /* when the state of the deadline began */
+    uint64_t due_ms;   /* detached: when its holder is to be told; 0: never */
     int fd;
     lq_conn_state state;
     uint8_t exchange_count;
@@ -67,10 +88,24 @@ struct lq_conn {
 /* Takes `fd`, an accepted non-blocking socket, also on failure. */
 int lq_conn_open(lq_net *net, int fd, const struct sockaddr_storage *peer);
 
+/* The same for a socket that does not speak HTTP: it is detached from the
+ * start. */
+int lq_conn_open_raw(lq_conn **out, lq_net *net, int fd,
+                     const struct sockaddr_storage *peer) LQ_MUST_CHECK;
+
 /* Sends what is to be sent. */
 void lq_conn_flush(lq_conn *c);
 /* ... at the end of this turn, or of the callback at work. */
 void lq_conn_flush_later(lq_conn *c);
+
+/* For a holder, outside its callbacks, too: sends the bytes behind the output,
+ * at once where that is empty, and keeps what the socket does not take. It may
+ * be closing afterwards. -ENOMEM. */
+int lq_conn_write(lq_conn *c, lq_str bytes) LQ_MUST_CHECK;
+
+/* Sends what the socket takes of the output, and nothing else: also inside a
+ * callback of the holder. It may be closing afterwards. */
+void lq_conn_push(lq_conn *c);
 
 /* Closes at once; exchanges under way lose their client. */
 void lq_conn_cut(lq_conn *c);

@@ -56,8 +56,6 @@ typedef struct lq_net_cfg {
     /* The client left, or the request's time is up (`timed_out`): the handler
      * is to end; it must call lq_exchange_end or lq_exchange_abandon. */
     void (*on_cancel)(lq_exchange *x, bool timed_out);
-    /* A detached connection has bytes, has drained, or is over. */
-    void (*on_stream)(lq_conn *c);
     /* A connection is gone, all but its descriptor, which closes now. */
     void (*on_gone)(lq_net *net, int fd);
     int worker;               /* part of ids */

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "lua/stream.h"
 #include "net/conn.h"
 
 static int index_of(const lq_front *f)
@@ -176,7 +175,6 @@ static int open_net(lq_front *f)
         .on_body = lq_dispatch_body,
         .on_drain = lq_dispatch_drain,
         .on_cancel = lq_dispatch_cancel,
-        .on_stream = lq_stream_event,
         .on_gone = on_gone,
         .worker = f->cfg.id,
         .access_log = o->access_log ? f->cfg.log : NULL,

@@ -17,7 +17,9 @@
 #include "lua/answers.h"
 #include "lua/app.h"
 #include "lua/calls.h"
+#include "lua/connection.h"
 #include "lua/dispatch.h"
+#include "lua/pack.h"
 #include "lua/subscription.h"
 #include "lua/task.h"
 #include "lua/trace.h"
@@ -25,7 +27,10 @@
 #include "run/front.h"
 #include "run/watchdog.h"
 
-enum { CLOSE_MS = 1000 }; /* for App:close() behind the drain's deadline */
+enum {
+    CLOSE_MS = 1000,      /* for App:close() behind the drain's deadline */
+    LEAVE_MS = 10 * 1000, /* for connections that stay, without a deadline */
+};
 
 typedef enum worker_state {
     WORKER_LOADING,  /* load, prepare, entry_point */
@@ -125,6 +130,7 @@ static void leave(lq_worker *w);
 static void leave_if_done(lq_worker *w)
 {
     if (w->state == WORKER_DRAINING && lq_front_is_idle(&w->front) &&
+        lq_connections_are_over(w->vm.connections) &&
         (!w->is_stopping || w->is_alone))
         leave(w);
 }
@@ -149,13 +155,32 @@ static void on_ready(lq_app *app, bool ok)
     if (!ok) report(w, LQ_REPORT_FAILED, lq_app_error(app));
 }
 
+/* Its own connections have got it when it was published. */
+static bool tell_connections(lq_worker *w, const lq_sender *from,
+                             const lq_note *note)
+{
+    lq_str message;
+
+    if (note->to || !lq_connections_have(w->vm.connections, note->topic) ||
+        from->serial == lq_hub_address_of(w->vm.hub).serial)
+        return false;
+    if (lq_pack_is_string(note->bytes, &message))
+        lq_connections_deliver(w->vm.connections, note->topic, message,
+                               note->is_binary);
+    return true;
+}
+
 /* Topic 0: of calls. */
 static bool on_note(void *data, const lq_sender *from, const lq_note *note)
 {
     lq_worker *w = data;
+    bool is_heard;
 
-    if (note->topic)
-        return lq_subscriptions_deliver(w->vm.subscriptions, from, note);
+    if (note->topic) {
+        is_heard = tell_connections(w, from, note);
+        return lq_subscriptions_deliver(w->vm.subscriptions, from, note) ||
+               is_heard;
+    }
     if (lq_calls_are_meant(note))
         lq_calls_take(w->vm.calls, note);
     else if (w->vm.answers)
@@ -246,6 +271,7 @@ static void close_all(lq_worker *w)
     lq_timer_stop(lq_loop_timers(&w->loop), &w->over);
     lq_timer_stop(lq_loop_timers(&w->loop), &w->again);
     if (w->vm.subscriptions) lq_subscriptions_close(w->vm.subscriptions);
+    lq_connections_close(w->vm.connections);
     if (w->vm.L) lq_tasks_cancel(&w->vm);
     w->closing = 2 + (w->vm.hub != NULL);
     lq_mailbox_close(&w->mailbox, on_mailbox_closed);
@@ -293,6 +319,7 @@ static void on_deadline(lq_timer *timer)
     }
     /* Nothing is left unread. */
     (void)lq_front_end_idle(&w->front);
+    lq_connections_cut(w->vm.connections);
     leave(w); /* App:close() has a deadline of its own */
     if (w->state == WORKER_LEAVING &&
         lq_timer_start(lq_loop_timers(&w->loop), &w->deadline, at_ms) < 0)
@@ -311,7 +338,21 @@ static void on_over(lq_timer *timer)
 {
     lq_worker *w = LQ_CONTAINER_OF(timer, lq_worker, over);
 
-    if (w->state == WORKER_DRAINING) leave(w);
+    if (w->state != WORKER_DRAINING) return;
+    if (w->cfg.service)
+        leave(w);
+    else
+        leave_if_done(w);
+}
+
+/* Not inside what has just ended. */
+static void on_connections_over(void *data)
+{
+    lq_worker *w = data;
+
+    if (w->state == WORKER_DRAINING)
+        (void)!lq_timer_start(lq_loop_timers(&w->loop), &w->over,
+                              lq_loop_now(&w->loop));
 }
 
 /* A service has answered its last call. Not inside the task of it. */
@@ -323,6 +364,17 @@ static void on_calls_over(void *data)
         lq_timer_start(lq_loop_timers(&w->loop), &w->over,
                        lq_loop_now(&w->loop)) < 0)
         leave(w);
+}
+
+/* Connections that stay leave one after another, so that their clients do not
+ * all come at once to whoever serves next; unless nobody does. */
+static void end_connections(lq_worker *w)
+{
+    uint64_t wait_ms = ms_of(w->cfg.options->drain_timeout);
+
+    if (wait_ms == 0) wait_ms = LEAVE_MS;
+    lq_connections_leave(w->vm.connections,
+                         w->is_stopping ? 0 : wait_ms / 5 * 4);
 }
 
 /* App:close() has a deadline too where no connection is left to wait for. */
@@ -338,6 +390,7 @@ static void retire(lq_worker *w)
         return;
     }
     if (w->front.is_net_open) {
+        end_connections(w);
         leave_if_done(w);
     } else if (w->vm.answers) {
         lq_answers_drain(w->vm.answers, on_calls_over, w);
@@ -364,6 +417,7 @@ static void drain(lq_worker *w)
     w->is_stopping = true;
     lq_front_be_last(&w->front);
     retire(w);
+    end_connections(w);
     end_idle(w);
 }
 
@@ -485,6 +539,9 @@ static int open_all(lq_worker *w)
         return 0;
     }
     if ((err = lq_front_open(&w->front, w->dispatch)) < 0) return err;
+    w->vm.connections = lq_connections_new(&w->vm, &w->front.net);
+    if (!w->vm.connections) return -ENOMEM;
+    lq_connections_on_over(w->vm.connections, on_connections_over, w);
     lq_app_run(&w->app, "start", (lq_str){script, strlen(script)},
                w->cfg.context, on_started);
     return 0;
@@ -499,6 +556,7 @@ static void close_state(lq_worker *w)
     lq_subscriptions_free(w->vm.subscriptions);
     lq_calls_free(w->vm.calls);
     lq_answers_free(w->vm.answers);
+    lq_connections_free(w->vm.connections);
     if (w->vm.hub) lq_hub_leave(w->vm.hub);
 }
 

@@ -16,7 +16,8 @@ local response = require "luaqueduct.response"
 local router = require "luaqueduct.router"
 local service = require "luaqueduct.service"
 local task = require "luaqueduct.task"
-local tcp = require "luaqueduct.core.tcp"
+local tcp = require "luaqueduct.tcp"
+local websocket = require "luaqueduct.websocket"
 
 ---@type luaqueduct
 local aq = {
@@ -62,7 +63,8 @@ local aq = {
   hub = hub,
   service = service.service,
 
-  -- Other servers.
+  -- Connections that stay, and other servers.
+  websocket = websocket.websocket,
   tcp = tcp,
 
   -- Logging.

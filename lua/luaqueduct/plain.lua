@@ -81,7 +81,9 @@ local modules = {
     spawn = missing "starting a task",
     time = missing "aq.time",
   },
+  ["luaqueduct.core.listen"] = { open = missing "aq.tcp.listen" },
   ["luaqueduct.core.tcp"] = { connect = missing "aq.tcp.connect" },
+  ["luaqueduct.core.websocket"] = { new = missing "aq.websocket" },
 }
 
 local m = { log_of = log_of }

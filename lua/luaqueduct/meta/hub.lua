@@ -43,7 +43,8 @@ function hub.stats() end
 
 --- What `aq.hub.publish` can be told.
 ---@class luaqueduct.PublishOptions
----@field include_self? boolean this worker gets it, too
+---@field include_self? boolean this worker's functions get it, too
+---@field binary? boolean a string reaches WebSockets as binary, not as text
 
 --- What `aq.hub.stats` counts.
 ---@class luaqueduct.HubStats

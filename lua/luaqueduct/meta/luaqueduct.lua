@@ -8,7 +8,7 @@
 ---@field json luaqueduct.Json encodes and decodes JSON
 ---@field log luaqueduct.Logger writes records
 ---@field null userdata JSON's null, where nil would leave a hole
----@field tcp luaqueduct.core.tcp connections to other servers
+---@field tcp luaqueduct.tcp connections to other servers, and from clients that speak no HTTP
 local aq = {}
 
 -- ---- the app --------------------------------------------------------------------------------
@@ -140,6 +140,18 @@ function aq.html(text, status) end
 ---@return luaqueduct.Response
 ---@nodiscard
 function aq.stream(fn, headers) end
+
+-- ---- connections that stay -----------------------------------------------------------------
+
+--- A controller for WebSockets.
+---
+--- ```lua
+--- router:get("/echo", aq.websocket { message = function(ws, data) ws:send(data) end })
+--- ```
+---@param options luaqueduct.WebSocketOptions
+---@return luaqueduct.WebSocketController
+---@nodiscard
+function aq.websocket(options) end
 
 -- ---- services -----------------------------------------------------------------------------
 

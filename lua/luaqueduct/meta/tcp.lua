@@ -1,7 +1,20 @@
 ---@meta luaqueduct.core.tcp
 -- luacheck: ignore 212 241
 
---- Connections to other servers: `aq.tcp`.
+--- Connections to other servers, and from clients that speak no HTTP: `aq.tcp`.
+---@class luaqueduct.tcp: luaqueduct.core.tcp
+local aq_tcp = {}
+
+--- Listens, with the other workers, on a port; in `prepare`. Raises when the port cannot be had.
+---
+--- ```lua
+--- aq.tcp.listen { port = 7000, framing = "u16", message = function(conn, s) conn:send(s) end }
+--- ```
+---@param options luaqueduct.ListenOptions
+---@return luaqueduct.Listener
+function aq_tcp.listen(options) end
+
+--- The C part of `aq.tcp`.
 ---@class luaqueduct.core.tcp
 local tcp = {}
 
