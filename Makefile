@@ -21,6 +21,7 @@ TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
     lua-socket lua5.4 luarocks pgbouncer postgresql-15 strace systemd
 # Node may be here from elsewhere, and then npm with it.
 BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 erlang-base \
+    golang-go golang-github-jackc-pgx-v4-dev libpq-dev postgresql-15 strace \
     $(if $(shell command -v node 2>/dev/null),,nodejs) \
     $(if $(shell command -v npm 2>/dev/null),,npm)
 
@@ -355,7 +356,7 @@ format:
 
 # ---- benchmark -------------------------------------------------------------
 
-BENCH_PROGRAMS := raw prototype hold async clients echo
+BENCH_PROGRAMS := raw prototype hold async clients echo database
 
 ##   make bench         compares with other servers (spec/bench/README.md)
 .PHONY: bench bench-build
@@ -365,12 +366,24 @@ bench:
 	@ulimit -S -n 20000 2>/dev/null; LQ_BUILD=$(OUT) lua5.4 spec/bench/run.lua
 
 bench-build: build $(OUT)/spec/core.so $(OUT)/spec/log_test $(OUT)/spec/load $(OUT)/spec/breaker.so $(BENCH_PROGRAMS:%=$(OUT)/bench/%) \
+    $(OUT)/bench/database_pgx \
     $(OUT)/bench/node_modules/.installed
 
 $(OUT)/bench/%: $(OUT)/obj/spec/bench/subjects/%.o $(LLHTTP_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(OUT)/obj/spec/bench/subjects/database.o: private BASE_CFLAGS += \
+    -isystem $(shell pkg-config --variable=includedir libpq)
+$(OUT)/bench/database: private LIBS += $(shell pkg-config --libs libpq)
+
+# Go's modules are Debian's packages.
+$(OUT)/bench/database_pgx: spec/bench/subjects/database.go
+	@mkdir -p $(@D)
+	$(call say,GO)
+	$(Q)GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE=$(abspath $(@D))/.go \
+	    go build -o $@ $<
 
 $(OUT)/bench/node_modules/.installed: spec/bench/subjects/package-lock.json
 	@mkdir -p $(@D)

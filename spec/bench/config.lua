@@ -38,8 +38,9 @@ return {
   server_cpu = os.getenv "BENCH_SERVER_CPU" or "0",
   load_cpu = os.getenv "BENCH_LOAD_CPU" or "1",
   only = words("BENCH_ONLY", "plain json route pipelined many memory log messages calls staying "
-    .. "connections fanout echo"),
-  subjects = words("BENCH_SUBJECTS", "raw prototype luaqueduct nginx node fastify erlang"),
+    .. "connections fanout echo db"),
+  subjects = words("BENCH_SUBJECTS", "raw prototype luaqueduct nginx node fastify erlang "
+    .. "bare pgx"),
   build = build,
   folder = build .. "/bench", -- programs, what npm installed, RESULTS.md
   scratch = build .. "/bench/run", -- logs and configuration of the last run

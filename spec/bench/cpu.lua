@@ -12,6 +12,7 @@ local cpu = {}
 local TICK = 1 / tonumber(files.output "getconf CLK_TCK")
 
 --- The process and all that descend from it.
+---@return integer[]
 local function family(pid, list)
   list = list or {}
   list[#list + 1] = pid
@@ -19,6 +20,8 @@ local function family(pid, list)
   for child in children:gmatch "%d+" do family(tonumber(child), list) end
   return list
 end
+
+cpu.family = family
 
 --- Fields 14 and 15 of /proc/<pid>/stat; the name, field 2, may hold anything.
 local function ticks(pid)
@@ -52,14 +55,25 @@ function cpu.times(pid)
   return sum
 end
 
---- KiB of resident memory.
-function cpu.rss(pid)
+local function sum_status(pid, pattern)
   local sum = 0
   for _, member in ipairs(family(pid)) do
     local text = files.read(("/proc/%d/status"):format(member)) or ""
-    sum = sum + (tonumber(text:match "VmRSS:%s*(%d+)") or 0)
+    sum = sum + (tonumber(text:match(pattern)) or 0)
   end
   return sum
+end
+
+--- KiB of resident memory.
+function cpu.rss(pid) return sum_status(pid, "VmRSS:%s*(%d+)") end
+
+--- KiB that were resident at most since `forget_peak`.
+function cpu.peak(pid) return sum_status(pid, "VmHWM:%s*(%d+)") end
+
+function cpu.forget_peak(pid)
+  for _, member in ipairs(family(pid)) do
+    files.write(("/proc/%d/clear_refs"):format(member), "5")
+  end
 end
 
 --- KiB of memory, of what is shared with others its part.

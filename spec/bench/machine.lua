@@ -37,6 +37,10 @@ function machine.describe()
     { "Node", first_line "node --version" },
     { "Fastify", module_version "fastify" },
     { "ws", module_version "ws" },
+    { "pg of Node", module_version "pg" },
+    { "PostgreSQL", package_version "postgresql-15" },
+    { "Go, pgx", first_line("go version"):match "go([%d.]+)" .. ", "
+      .. package_version "golang-github-jackc-pgx-v4-dev" },
     { "Erlang", package_version "erlang-base" },
     { "wrk", first_line("wrk -v"):match "%d+%.[%d.]+" or "?" },
   }

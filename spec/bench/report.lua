@@ -3,6 +3,7 @@
 local bursts = require "spec.bench.bursts"
 local config = require "spec.bench.config"
 local connections = require "spec.bench.connections"
+local database = require "spec.bench.database"
 local machine = require "spec.bench.machine"
 local measures = require "spec.bench.measures"
 local messaging = require "spec.bench.messaging"
@@ -45,21 +46,21 @@ local function server_row(label, point)
   }
 end
 
-local function add_servers(lines, points)
+local function add_servers(lines, points, list)
   head(lines, { "server", "requests/s", "p50 ms", "p99 ms", "CPU µs a request", "user µs",
     "kernel µs", "answer bytes" })
-  for _, subject in ipairs(subjects.list) do
+  for _, subject in ipairs(list) do
     local point = points[subject.name]
     if point then row(lines, server_row(subject.label, point)) end
   end
 end
 
-local function add_ratios(lines, points)
+local function add_ratios(lines, points, list)
   local own = points.luaqueduct
   if not own then return end
   lines[#lines + 1] = ""
   head(lines, { "luaqueduct ÷", "requests/s", "CPU a request", "user CPU", "p99" })
-  for _, subject in ipairs(subjects.list) do
+  for _, subject in ipairs(list) do
     local peer = points[subject.name]
     if peer and peer ~= own then
       row(lines, {
@@ -77,8 +78,8 @@ local function add_scenario(lines, scenario, points)
   lines[#lines + 1] = ("\n## %s\n"):format(scenario.title)
   lines[#lines + 1] = ("`GET %s`, %d connections, pipeline depth %d.\n"):format(scenario.path,
     scenario.connections, scenario.depth)
-  add_servers(lines, points)
-  add_ratios(lines, points)
+  add_servers(lines, points, scenario.subjects or subjects.list)
+  add_ratios(lines, points, scenario.subjects or subjects.list)
 end
 
 local function add_workers(lines, workers)
@@ -232,6 +233,39 @@ local function add_echo(lines, points)
   add_bursts(lines, points, { residents.raw, residents.ws })
 end
 
+local function add_long(lines, long)
+  lines[#lines + 1] = "\n## PostgreSQL: a million rows, one by one\n"
+  lines[#lines + 1] = "luaqueduct's `db:each`, Node's pg-cursor with 1,000 rows a batch: an "
+    .. "integer, a float, a text and a timestamp, one in ten of them NULL.\n"
+  head(lines, { "server", "rows/s", "KiB that it grew by at most" })
+  for _, subject in ipairs(database.subjects) do
+    local point = long[subject.name]
+    if point then
+      row(lines, { subject.label, spread(stats.summary(point.rate), "%.0f"),
+        spread(stats.summary(point.growth), "%.0f") })
+    end
+  end
+end
+
+local function add_database(lines, db)
+  for _, scenario in ipairs(database.scenarios) do
+    if db[scenario.name] then add_scenario(lines, scenario, db[scenario.name]) end
+  end
+  lines[#lines + 1] = "\nSystem calls a request with 20 queries, counted by strace, which slows "
+    .. "the server:\n"
+  head(lines, { "server", "calls" })
+  for _, subject in ipairs(database.subjects) do
+    local calls = db.calls[subject.name]
+    if calls then row(lines, { subject.label, ("%.2f"):format(calls) }) end
+  end
+  if next(db.long) then add_long(lines, db.long) end
+  if db.crowd then
+    lines[#lines + 1] = ("\n%d clients of luaqueduct, each in a transaction, %d connections: %s "
+      .. "failed; the second crowd left %d KiB more than the first."):format(db.crowd.clients,
+      db.crowd.pool, db.crowd.failed, db.crowd.growth)
+  end
+end
+
 local function target_row(target, verdict)
   local word = verdict.holds and "holds" or "**missed**"
   if verdict.caution then word = word .. " (" .. verdict.caution .. ")" end
@@ -283,6 +317,7 @@ function report.text(result)
   if result.connections then add_connections(lines, result.connections) end
   if result.fanout then add_fanout(lines, result.fanout) end
   if result.echo then add_echo(lines, result.echo) end
+  if result.db then add_database(lines, result.db) end
   add_targets(lines, result)
   return table.concat(lines, "\n") .. "\n"
 end

@@ -34,8 +34,9 @@ local function start(list, names, running)
   for _, scenario in ipairs(list) do
     for _, name in ipairs(names) do
       if takes_part(scenario, name) then
-        local key = subjects[name].fixed and name .. scenario.path or name
-        running[key] = running[key] or instance.start(subjects[name], scenario)
+        local subject = (scenario.subjects or subjects)[name]
+        local key = subject.fixed and name .. scenario.path or name
+        running[key] = running[key] or instance.start(subject, scenario)
         local point = rounds.point(running[key], scenario)
         point.name = name
         point.bytes = selftest.run(point.server, scenario)
@@ -75,7 +76,7 @@ end
 
 --- Measures; the servers are stopped when it ends, also by an error.
 ---@param list table[] scenarios
----@param names string[] subjects
+---@param names string[] subjects, of subjects.lua or of the scenario's own list
 ---@return table points by scenario and subject: result.plain.nginx.rps[round]
 function rounds.run(list, names)
   local running <close> = setmetatable({}, {

@@ -1,7 +1,8 @@
 --- What is asked of the servers: the path, how, of whom, and the right answer.
 --
 -- `needs`: another scenario whose figures this one's are compared with.
--- `servers`: those that take part; all unless given.
+-- `servers`: those that take part; all unless given. Elsewhere a scenario may have a `check` of
+-- the body where that differs each time, and `subjects` of its own.
 
 local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 

@@ -37,7 +37,11 @@ local function check_answer(server, scenario, answer)
     if not condition then fail(server, scenario.path, what, shown) end
   end
   demand(answer.status:find "^HTTP/1%.1 200 ", "not 200")
-  demand(answer.body == scenario.body, "another body than " .. scenario.body)
+  if scenario.check then
+    demand(scenario.check(answer.body), "another body")
+  else
+    demand(answer.body == scenario.body, "another body than " .. scenario.body)
+  end
   demand(media_type(answer.fields["content-type"]) == media_type(scenario.type),
     "not " .. scenario.type)
   demand(answer.fields.connection ~= "close", "the connection closes")

@@ -168,6 +168,48 @@ add("echo-cpu-raw", "WebSocket echo: CPU a message × raw loop", "≤", 1.5, fun
   return measures.ratio("cpu_us", echo.luaqueduct, echo.raw)
 end)
 
+--- luaqueduct's figure of the part `db` against a peer's in the same scenario.
+local function add_db(scenario, title, peer, label, limit)
+  add(("%s-%s"):format(scenario, peer), ("%s: requests/s × %s"):format(title, label), "≥", limit,
+    function(result)
+      local points = result.db and result.db[scenario] or {}
+      return measures.ratio("rps", points.luaqueduct, points[peer])
+    end)
+end
+
+--- A figure that is measured once.
+local function add_db_once(id, text, limit, measure)
+  add(id, text, "≤", limit, function(result)
+    local value = result.db and measure(result.db)
+    return value and { median = value, iqr = 0 }
+  end)
+end
+
+add_db("db-one", "PostgreSQL, one query", "bare", "bare loop, one deep pipeline", 0.85)
+add_db("db-one", "PostgreSQL, one query", "pgx", "Go's pgx", 1.5)
+add_db("db-one", "PostgreSQL, one query", "node", "Node's pg", 2.5)
+add_db("db-queries", "PostgreSQL, 20 queries", "bare", "bare loop, 8 pipelines", 0.8)
+add_db("db-queries", "PostgreSQL, 20 queries", "pgx", "Go's pgx", 3.5)
+add_db("db-queries", "PostgreSQL, 20 queries", "node", "Node's pg", 4.5)
+add_db_once("db-calls", "... system calls a request", 5, function(db)
+  return db.calls.luaqueduct
+end)
+add("db-long-growth", "PostgreSQL, each over 1,000,000 rows: KiB more", "≤", 8192,
+  function(result)
+    local own = result.db and result.db.long.luaqueduct
+    return own and stats.summary(own.growth)
+  end)
+add("db-long-node", "... rows/s × Node's pg-cursor", "≥", 2, function(result)
+  local long = result.db and result.db.long
+  if long and long.luaqueduct and long.node then
+    return stats.ratio(long.luaqueduct.rate, long.node.rate)
+  end
+end)
+add_db_once("db-crowd-failed", "10,000 clients wait for 4 connections: requests that failed", 0,
+  function(db) return db.crowd and tonumber(db.crowd.failed) or db.crowd and 1 end)
+add_db_once("db-crowd-memory", "... KiB more after the second crowd than after the first", 1024,
+  function(db) return db.crowd and db.crowd.growth end)
+
 local function too_little(got)
   if got.seconds and got.seconds < MIN_USER_SECONDS - 0.5 then
     return ("over %.0f s of %d"):format(got.seconds, MIN_USER_SECONDS)
