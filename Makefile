@@ -59,7 +59,7 @@ LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm
     duplex.c lib_tcp.c connection.c listening.c lib_websocket.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
-    options.c option_help.c cpus.c listen_url.c sockets.c paths.c)
+    options.c option_help.c cpus.c listen_url.c tcp_socket.c sockets.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
     roster.c relief.c clients.c front.c watchdog.c crew.c generation.c services.c \
     succession.c supervisor.c news.c notify.c activation.c descriptors.c \

@@ -3,11 +3,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +16,9 @@
 
 #include "base/mem.h"
 #include "run/listen_url.h"
+#include "run/tcp_socket.h"
 
-enum {
-    BACKLOG = 4096,
-    URL_BYTES = 320,
-    NOT_SENT_BYTES = 128 * 1024, /* that the kernel holds for a connection */
-};
+enum { URL_BYTES = 320 };
 
 typedef struct listener {
     char url[URL_BYTES];
@@ -124,67 +119,25 @@ static int resolve(listener *l, const lq_listen_url *p, lq_err *err)
 
 /* ---- sockets ------------------------------------------------------------ */
 
-static int set_int(int fd, int level, int name, int value)
-{
-    int err = setsockopt(fd, level, name, &value, sizeof value);
-
-    return err < 0 ? -errno : 0;
-}
-
-static int set_on(int fd, int level, int name)
-{
-    return set_int(fd, level, name, 1);
-}
-
-/* What accepted connections inherit. The kernel would take megabytes for a
- * client that reads nothing; what is under way to it is not bounded by this. */
-static int set_accepted(int fd)
-{
-    int err = set_on(fd, IPPROTO_TCP, TCP_NODELAY);
-
-    if (!err) err = set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT_BYTES);
-    return err;
-}
-
-static int set_tcp(int fd)
-{
-    int err = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
-
-    return err ? err : set_accepted(fd);
-}
-
 static int bind_fd(const listener *l, int fd)
 {
-    const struct sockaddr *at = (const void *)&l->address;
-
-    return bind(fd, at, l->address_len) < 0 ? -errno : 0;
+    return lq_tcp_socket_bind(fd, &l->address, l->address_len);
 }
 
 static int new_socket(const listener *l)
 {
-    int family = l->address.ss_family, err = 0;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd;
 
-    if (fd < 0) return -errno;
-    if (family == AF_INET6) err = set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-    if (!err && !is_unix(l)) err = set_tcp(fd);
-    if (!err) return fd;
-    close(fd);
-    return err;
+    if (!is_unix(l)) return lq_tcp_socket_new(l->address.ss_family);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
 }
 
 /* ---- TCP ---------------------------------------------------------------- */
 
-/* Without SO_REUSEPORT the kernel tells when somebody listens. The socket
- * itself never listens, so no connection is taken by it. */
 static int probe(const listener *l)
 {
-    int fd = new_socket(l), err;
-
-    if (fd < 0) return fd;
-    err = bind_fd(l, fd);
-    close(fd);
-    return err;
+    return lq_tcp_socket_probe(&l->address, l->address_len);
 }
 
 static int take_port(listener *l, int fd, lq_listen_url *p)
@@ -206,7 +159,7 @@ static int bind_tcp(listener *l, lq_listen_url *p, int count, bool share_port)
         fd = new_socket(l);
         if (fd < 0) return fd;
         l->fds[l->fd_count++] = fd;
-        err = set_on(fd, SOL_SOCKET, SO_REUSEPORT);
+        err = lq_tcp_socket_share(fd);
         if (!err) err = bind_fd(l, fd);
         if (!err && p->port == 0) err = take_port(l, fd, p);
     }
@@ -269,20 +222,12 @@ static bool has_own_file(const listener *l)
 
 static const char *explain(const listener *l, int code, char *buf, size_t cap)
 {
-    bool is_file = l->address.ss_family == AF_UNIX;
-
+    if (code == -EACCES && is_unix(l)) return "permission denied";
     switch (code) {
-    case -EADDRINUSE: return "address already in use";
-    case -EADDRNOTAVAIL: return "this machine has no such address";
-    case -EAFNOSUPPORT: return "this machine has no IPv6";
     case -EEXIST: return "there is a file that is no socket";
     case -ESTALE: return "another process took the file away";
     case -EMFILE: return "too many open files: it takes one for each worker";
-    case -EACCES:
-        return is_file ? "permission denied"
-                       : "permission denied (ports below 1024 need root or "
-                         "CAP_NET_BIND_SERVICE)";
-    default: return lq_strerror(code, buf, cap);
+    default: return lq_tcp_socket_explain(code, buf, cap);
     }
 }
 
@@ -379,7 +324,7 @@ static int adopt(lq_sockets *s, int fd, lq_err *err)
     if (getsockname(fd, (void *)&l->address, &l->address_len) < 0)
         code = -errno;
     if (code == 0) code = put_given_url(l);
-    if (code == 0 && !is_unix(l)) code = set_accepted(fd);
+    if (code == 0 && !is_unix(l)) code = lq_tcp_socket_prepare(fd);
     return code < 0 ? fail(err, l, code) : 0;
 }
 
@@ -428,23 +373,19 @@ static int check_again(const lq_sockets *s, const listener *l)
 
 static int listen_on(const listener *l)
 {
-    int i;
+    int i, err = 0;
 
-    for (i = 0; i < l->fd_count && !l->is_given; i++)
-        if (listen(l->fds[i], BACKLOG) < 0) return -errno;
-    return 0;
+    for (i = 0; i < l->fd_count && !l->is_given && err == 0; i++)
+        err = lq_tcp_socket_listen(l->fds[i]);
+    return err;
 }
 
 /* Whether all do: the last one is told last, and is not given if any is not. */
 static bool is_listening(const lq_sockets *s)
 {
     const listener *l = &s->listeners[s->count - 1];
-    int value = 0;
-    socklen_t len = sizeof value;
 
-    getsockopt(l->fds[l->fd_count - 1], SOL_SOCKET, SO_ACCEPTCONN, &value,
-               &len);
-    return value;
+    return lq_tcp_socket_listens(l->fds[l->fd_count - 1]);
 }
 
 int lq_sockets_listen(lq_sockets *s, lq_err *err)
@@ -464,22 +405,6 @@ int lq_sockets_listen(lq_sockets *s, lq_err *err)
     return 0;
 }
 
-/* The kernel throws away what would begin a connection: a TCP segment with the
- * flag SYN. Its sender repeats it. */
-static void drop_syn(int fd)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the flags */
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-    };
-    const struct sock_fprog program = {LQ_COUNT_OF(code), code};
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
-                     sizeof program);
-}
-
 void lq_sockets_gate(lq_sockets *s)
 {
     const listener *l;
@@ -489,7 +414,8 @@ void lq_sockets_gate(lq_sockets *s)
     lq_sockets_unlink(s);
     for (i = 0; i < s->count; i++) {
         l = &s->listeners[i];
-        for (k = 0; k < l->fd_count && !is_shared(l); k++) drop_syn(l->fds[k]);
+        for (k = 0; k < l->fd_count && !is_shared(l); k++)
+            lq_tcp_socket_gate(l->fds[k]);
     }
 }
 
