@@ -59,9 +59,9 @@ LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm
     duplex.c lib_tcp.c connection.c listening.c lib_websocket.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
-    options.c option_help.c cpus.c listen_url.c tcp_socket.c sockets.c paths.c)
+    options.c option_help.c cpus.c listen_url.c tcp_socket.c sockets.c keep.c ask.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
-    roster.c relief.c clients.c front.c watchdog.c crew.c generation.c services.c \
+    roster.c relief.c clients.c ports.c doors.c front.c watchdog.c crew.c generation.c services.c \
     succession.c supervisor.c news.c notify.c activation.c descriptors.c \
     guard.c routes.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
@@ -80,7 +80,7 @@ SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_ws.c lib_forwarded.c lib_run
     lib_log.c lib_proc.c)
 SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(NET_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
     $(SPEC_LIB_SRC)
-C_TESTS := base timers wheel loop mailbox log hub alloc
+C_TESTS := base timers wheel loop mailbox log hub alloc ports
 LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c \
     load_busy.c load_steady.c load_soak.c)
 # Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
@@ -190,7 +190,8 @@ $(OUT)/spec/core.so: $(call obj,$(SPEC_SO_SRC)) $(LLHTTP_OBJ)
 	$(Q)$(CC) -shared $(BASE_LDFLAGS) -o $@ $^ $(MODULE_LIBS)
 
 $(OUT)/spec/%_test: $(OUT)/obj/spec/c/%_test.o \
-    $(call obj,$(BASE_SRC) $(LOOP_SRC) $(LOG_SRC) $(HUB_SRC) core/lua/alloc.c $(TSAN_SRC))
+    $(call obj,$(BASE_SRC) $(LOOP_SRC) $(LOG_SRC) $(HUB_SRC) core/lua/alloc.c \
+    $(addprefix core/run/, tcp_socket.c keep.c ask.c ports.c) $(TSAN_SRC))
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "lua/listening.h"
 #include "net/conn.h"
 
 static int index_of(const lq_front *f)
@@ -25,28 +26,34 @@ static void forget_client(lq_front *f, int fd)
         lq_spread_leave(f->cfg.spread, index_of(f));
 }
 
-static void open_here(lq_front *f, int fd, const struct sockaddr_storage *peer)
+/* Takes the socket, also on failure. */
+static int open_conn(lq_front *f, const lq_arrival *a)
 {
-    if (lq_clients_add(&f->clients, fd) < 0) {
-        close(fd);
+    if (a->number == 0) return lq_conn_open(&f->net, a->fd, &a->peer);
+    return lq_listening_open(f->cfg.vm, a->number, &f->net, a->fd, &a->peer);
+}
+
+static void open_here(lq_front *f, const lq_arrival *a)
+{
+    if (lq_clients_add(&f->clients, a->fd) < 0) {
+        close(a->fd);
         lq_spread_leave(f->cfg.spread, index_of(f));
-    } else if (lq_conn_open(&f->net, fd, peer) < 0) {
-        forget_client(f, fd);
+    } else if (open_conn(f, a) < 0) {
+        forget_client(f, a->fd);
     }
 }
 
 /* Nobody else takes it: better late, or as the last of a worker that goes, than
  * not at all. */
-static void serve_anyway(lq_front *f, int fd,
-                         const struct sockaddr_storage *peer)
+static void serve_anyway(lq_front *f, const lq_arrival *a)
 {
     bool can = f->state == LQ_FRONT_ACCEPTING || f->state == LQ_FRONT_DRAINING;
 
     if (can && !lq_spread_is_full(f->cfg.spread, index_of(f))) {
         lq_spread_count_in(f->cfg.spread, index_of(f));
-        open_here(f, fd, peer);
+        open_here(f, a);
     } else {
-        close(fd);
+        close(a->fd);
     }
 }
 
@@ -59,49 +66,49 @@ static int chooser(const lq_front *f)
 
 /* Gives the socket to the worker it is counted for, or to any that takes it. A
  * place may be empty just now: then another choice is made. */
-static void hand_on(lq_front *f, int to, int fd,
-                    const struct sockaddr_storage *peer)
+static void hand_on(lq_front *f, int to, const lq_arrival *a)
 {
     int tries = f->cfg.options->workers + 1;
 
     for (; to >= 0 && tries > 0; tries--) {
         if (to == chooser(f)) {
-            open_here(f, fd, peer);
+            open_here(f, a);
             return;
         }
-        if (lq_roster_hand(f->cfg.roster, to, fd, peer) == 0) return;
+        if (lq_roster_hand(f->cfg.roster, to, a) == 0) return;
         lq_spread_leave(f->cfg.spread, to);
         to = lq_spread_choose(f->cfg.spread, chooser(f));
     }
     if (to >= 0) lq_spread_leave(f->cfg.spread, to);
-    serve_anyway(f, fd, peer);
+    serve_anyway(f, a);
 }
 
-void lq_front_take(lq_front *f, int fd, const struct sockaddr_storage *peer)
+bool lq_front_has(const lq_front *f, int number)
 {
-    if (f->state == LQ_FRONT_ACCEPTING) {
-        open_here(f, fd, peer);
+    return number == 0 || lq_doors_has(&f->doors, number);
+}
+
+void lq_front_take(lq_front *f, const lq_arrival *a)
+{
+    if (f->state == LQ_FRONT_ACCEPTING && lq_front_has(f, a->number)) {
+        open_here(f, a);
         return;
     }
     lq_spread_leave(f->cfg.spread, index_of(f));
-    if (f->is_last ||
-        lq_roster_give(f->cfg.roster, f->cfg.spread, fd, peer) < 0)
-        serve_anyway(f, fd, peer);
+    if (f->is_last || lq_roster_give(f->cfg.roster, f->cfg.spread, a) < 0)
+        serve_anyway(f, a);
 }
 
 /* ---- accepting ---------------------------------------------------------- */
 
-static bool can_accept(const lq_listener *l)
+static bool has_room(lq_front *f)
 {
-    lq_front *f = l->data;
-
     return !lq_clients_is_abandoned(&f->clients) &&
            !lq_spread_is_full(f->cfg.spread, index_of(f));
 }
 
-static void on_pause(lq_listener *l, int err)
+static void tell_pause(lq_front *f, int err)
 {
-    lq_front *f = l->data;
     char buf[96];
 
     if (lq_spread_may_tell(f->cfg.spread, lq_loop_now(f->cfg.loop)))
@@ -110,15 +117,30 @@ static void on_pause(lq_listener *l, int err)
                       lq_strerror(err, buf, sizeof buf));
 }
 
+static void place(lq_front *f, const lq_arrival *a)
+{
+    if (f->is_last)
+        serve_anyway(f, a);
+    else
+        hand_on(f, lq_spread_choose(f->cfg.spread, index_of(f)), a);
+}
+
+static bool can_accept(const lq_listener *l)
+{
+    return has_room(l->data);
+}
+
+static void on_pause(lq_listener *l, int err)
+{
+    tell_pause(l->data, err);
+}
+
 static void on_accept(lq_listener *l, int fd,
                       const struct sockaddr_storage *peer)
 {
-    lq_front *f = l->data;
+    const lq_arrival a = {.fd = fd, .peer = *peer};
 
-    if (f->is_last)
-        serve_anyway(f, fd, peer);
-    else
-        hand_on(f, lq_spread_choose(f->cfg.spread, index_of(f)), fd, peer);
+    place(l->data, &a);
 }
 
 static int open_listeners(lq_front *f)
@@ -137,6 +159,69 @@ static int open_listeners(lq_front *f)
         f->listener_count++;
     }
     return 0;
+}
+
+/* ---- what the app listens on -------------------------------------------- */
+
+static lq_front *front_of_door(const lq_listener *l)
+{
+    const lq_door *door = l->data;
+
+    return door->doors->cfg.data;
+}
+
+static bool door_can_accept(const lq_listener *l)
+{
+    return has_room(front_of_door(l));
+}
+
+static void on_door_pause(lq_listener *l, int err)
+{
+    tell_pause(front_of_door(l), err);
+}
+
+static void on_door_accept(lq_listener *l, int fd,
+                           const struct sockaddr_storage *peer)
+{
+    const lq_door *door = l->data;
+    const lq_arrival a = {.fd = fd, .number = door->number, .peer = *peer};
+
+    place(front_of_door(l), &a);
+}
+
+static void init_doors(lq_front *f)
+{
+    const lq_doors_cfg cfg = {
+        .loop = f->cfg.loop,
+        .ports = f->cfg.ports,
+        .user = {f->cfg.crew, index_of(f), f->cfg.restarts},
+        .on_accept = on_door_accept,
+        .can_accept = door_can_accept,
+        .on_pause = on_door_pause,
+        .data = f,
+    };
+
+    lq_doors_init(&f->doors, &cfg);
+}
+
+int lq_front_listen(lq_front *f, const lq_listen_spec *spec, int *number,
+                    uint16_t *port, lq_err *err)
+{
+    int code;
+
+    if (f->state > LQ_FRONT_ACCEPTING)
+        return lq_err_set(err, LQ_ECLOSED, "the worker comes to its end");
+    code = lq_doors_open(&f->doors, spec, number, port, err);
+    if (code < 0 || f->state == LQ_FRONT_SHUT) return code;
+    code = lq_doors_start_one(&f->doors, *number, err);
+    if (code < 0) lq_doors_shut(&f->doors, *number);
+    return code;
+}
+
+/* What one that drains does not want any more is its successor's. */
+void lq_front_unlisten(lq_front *f, int number)
+{
+    if (f->state <= LQ_FRONT_ACCEPTING) lq_doors_shut(&f->doors, number);
 }
 
 /* ---- the net ------------------------------------------------------------ */
@@ -195,6 +280,15 @@ int lq_front_open(lq_front *f, lq_dispatch *dispatch)
     return open_listeners(f);
 }
 
+/* The first workers' sockets listen already. */
+static void start_doors(lq_front *f)
+{
+    lq_err err;
+
+    if (lq_doors_start(&f->doors, &err) < 0)
+        lq_log_printf(f->cfg.log, LQ_LOG_ERROR, "%s", err.text);
+}
+
 void lq_front_start(lq_front *f, const lq_router *router)
 {
     size_t i;
@@ -203,6 +297,7 @@ void lq_front_start(lq_front *f, const lq_router *router)
     f->net.router = router;
     lq_spread_join(f->cfg.spread, index_of(f), f->cfg.pulse);
     for (i = 0; i < f->listener_count; i++) lq_listener_start(&f->listeners[i]);
+    start_doors(f);
 }
 
 /* ---- the end ------------------------------------------------------------ */
@@ -227,6 +322,7 @@ void lq_front_stop(lq_front *f)
         lq_listener_sweep(&f->listeners[i]);
         lq_listener_stop(&f->listeners[i]);
     }
+    lq_doors_sweep(&f->doors);
     part(f);
     f->state = LQ_FRONT_DRAINING;
     if (f->is_net_open) lq_net_retire(&f->net);
@@ -258,6 +354,11 @@ static void on_listener_closed(lq_listener *l)
     closed_one(l->data);
 }
 
+static void on_doors_closed(void *data)
+{
+    closed_one(data);
+}
+
 static void on_net_closed(lq_net *net)
 {
     closed_one(front_of(net));
@@ -269,9 +370,10 @@ void lq_front_close(lq_front *f, void (*on_closed)(void *data))
 
     lq_front_refuse(f);
     f->on_closed = on_closed;
-    f->closing = f->listener_count + f->is_net_open + 1;
+    f->closing = f->listener_count + f->is_net_open + 2;
     for (i = 0; i < f->listener_count; i++)
         lq_listener_close(&f->listeners[i], on_listener_closed);
+    lq_doors_close(&f->doors, on_doors_closed, f);
     if (f->is_net_open) lq_net_close(&f->net, on_net_closed);
     closed_one(f);
 }
@@ -295,11 +397,13 @@ void lq_front_bury(lq_front *f)
 int lq_front_init(lq_front *f, const lq_front_cfg *cfg)
 {
     *f = (lq_front){.cfg = *cfg};
+    init_doors(f);
     return lq_clients_init(&f->clients);
 }
 
 void lq_front_fini(lq_front *f)
 {
     lq_clients_fini(&f->clients);
+    lq_doors_fini(&f->doors);
     lq_mem_free(f->listeners);
 }

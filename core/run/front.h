@@ -1,16 +1,18 @@
 /* front.h - the side of a worker that faces the network.
  *
- * It accepts on the worker's listening sockets, gives each connection to the
- * worker that the spread names, and opens those that are this one's.
+ * It accepts on the worker's listening sockets and on what its app listens on,
+ * gives each connection to the worker that the spread names, and opens those
+ * that are this one's.
  *
  * Owns:    the listeners, the connections. The sockets that it listens on are
  *          the main thread's.
- * Thread:  init, abandon, bury, fini - main thread. Everything else the
- *          worker's.
+ * Thread:  init, abandon, bury, fini - main thread. has - any. Everything else
+ *          the worker's.
  * Life:    init -> open -> start -> (take)* -> stop -> refuse -> close ->
  *          on_closed -> fini; close may come at any point. A service has one
  *          that is never opened.
- * Knows:   sockets, spread, roster, clients; net; lua's dispatch.
+ * Knows:   sockets, doors, spread, roster, clients; net; lua's dispatch and
+ *          listening.
  */
 #ifndef LQ_FRONT_H
 #define LQ_FRONT_H
@@ -19,7 +21,9 @@
 #include "lua/dispatch.h"
 #include "net/listener.h"
 #include "net/net.h"
+#include "run/arrival.h"
 #include "run/clients.h"
+#include "run/doors.h"
 #include "run/options.h"
 #include "run/roster.h"
 #include "run/sockets.h"
@@ -34,14 +38,18 @@ typedef enum lq_front_state {
 
 typedef struct lq_front_cfg {
     int id; /* of the worker, from 1 */
+    int restarts;
+    const struct lq_crew *crew;
     /* Borrowed until fini. */
     const lq_options *options;
     lq_loop *loop;
-    lq_sockets *sockets;
+    lq_sockets *sockets; /* NULL: it is a service */
+    lq_ports *ports;
     lq_spread *spread;
     lq_roster *roster;
     lq_pulse *pulse;
     const lq_log *log;
+    lq_vm *vm;
     void (*on_gone)(void *data); /* a connection is gone */
     void *data;
 } lq_front_cfg;
@@ -55,7 +63,8 @@ typedef struct lq_front {
     lq_dispatch *dispatch;
     lq_listener *listeners;
     size_t listener_count;
-    size_t closing; /* listeners and net that still close */
+    lq_doors doors;
+    size_t closing; /* listeners, doors and net that still close */
     lq_front_state state;
     bool is_net_open;
     bool is_last; /* everybody stops: what comes now is served here */
@@ -73,9 +82,18 @@ int lq_front_open(lq_front *f, lq_dispatch *dispatch) LQ_MUST_CHECK;
 /* Connections are accepted from now on, and matched by `router`. */
 void lq_front_start(lq_front *f, const lq_router *router);
 
+/* For on_listen and on_unlisten of lq_vm_cfg. */
+int lq_front_listen(lq_front *f, const lq_listen_spec *spec, int *number,
+                    uint16_t *port, lq_err *err) LQ_MUST_CHECK;
+void lq_front_unlisten(lq_front *f, int number);
+
+/* Whether connections with that number may be handed to it. */
+LQ_ANY_THREAD bool lq_front_has(const lq_front *f, int number);
+
 /* A connection that another thread has accepted, counted for this worker. While
- * this one drains it goes to another one. */
-void lq_front_take(lq_front *f, int fd, const struct sockaddr_storage *peer);
+ * this one drains, or does not listen on that any more, it goes to another
+ * one. */
+void lq_front_take(lq_front *f, const lq_arrival *a);
 
 /* Before stop: everybody stops. What comes now cannot go to another one. */
 void lq_front_be_last(lq_front *f);

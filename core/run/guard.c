@@ -18,6 +18,7 @@
 #include "log/say.h"
 #include "log/writer.h"
 #include "run/activation.h"
+#include "run/ask.h"
 #include "run/crew.h"
 #include "run/descriptors.h"
 #include "run/news.h"
@@ -35,12 +36,14 @@ typedef struct guard {
     const lq_paths *paths;
     lq_log log;
     lq_sockets *sockets;
+    lq_keep keep; /* what apps listen on */
     lq_notify systemd;
     int line_fd;   /* for the ready line; -1: it is out */
     int signal_fd; /* every signal of interest comes here; -1: no guard */
     sigset_t before;
     pid_t runtime; /* 0: none now */
     int news_fd;   /* from the runtime; its end tells that we live; -1: over */
+    int ask_fd;    /* the runtime asks for sockets; -1: over */
     uint64_t ready_ms;
     uint64_t deaths[LQ_GUARD_DEATHS]; /* when, the newest last */
     int death_count;
@@ -100,6 +103,7 @@ static void on_ready(guard *g, const char *text)
 {
     if (g->stop_signals == 0) g->deadline_ms = 0;
     g->ready_ms = now_ms();
+    lq_keep_settle(&g->keep);
     if (g->line_fd >= 0) dprintf(g->line_fd, "luaqueduct: %s\n", text);
     close_fd(&g->line_fd);
     snprintf(g->ready_text, sizeof g->ready_text, "%s", text);
@@ -128,6 +132,7 @@ static void on_leaving(guard *g)
     g->leaving = g->runtime;
     g->leaving_fd = g->news_fd;
     g->news_fd = -1;
+    close_fd(&g->ask_fd);
     g->runtime = 0;
     start_again(g, 0);
 }
@@ -162,6 +167,12 @@ static void read_news(guard *g)
     }
 }
 
+static void answer(guard *g)
+{
+    if (g->ask_fd >= 0 && lq_ask_answer(g->ask_fd, &g->keep) < 0)
+        close_fd(&g->ask_fd);
+}
+
 /* ---- the runtime -------------------------------------------------------- */
 
 static void pass_on(void *data, lq_news what, const char *text)
@@ -172,13 +183,14 @@ static void pass_on(void *data, lq_news what, const char *text)
 }
 
 /* In the new process. */
-static _Noreturn void be_runtime(guard *g, int guard_fd)
+static _Noreturn void be_runtime(guard *g, int guard_fd, int ask_fd)
 {
     lq_supervisor_cfg cfg = {
         .options = g->options,
         .paths = g->paths,
         .sockets = g->sockets,
         .guard_fd = guard_fd,
+        .ask_fd = ask_fd,
         .is_again = g->is_again,
         .alive_ms = g->systemd.watchdog_ms,
         .tell = pass_on,
@@ -192,8 +204,10 @@ static _Noreturn void be_runtime(guard *g, int guard_fd)
     setpgid(0, 0);
     close_fd(&g->signal_fd);
     close_fd(&g->news_fd);
+    close_fd(&g->ask_fd);
     close_fd(&g->leaving_fd);
     close_fd(&g->line_fd);
+    lq_keep_fini(&g->keep);
     lq_notify_close(&g->systemd);
     sigprocmask(SIG_SETMASK, &g->before, NULL);
     status = lq_supervisor_run(&cfg);
@@ -203,15 +217,22 @@ static _Noreturn void be_runtime(guard *g, int guard_fd)
 
 static int start_runtime(guard *g)
 {
-    int ends[2], err = lq_news_pair(ends);
+    int ends[2], asks[2], err = lq_news_pair(ends);
 
     if (err < 0) return err;
     g->news_fd = ends[0];
+    if ((err = lq_ask_pair(asks)) < 0) {
+        close(ends[1]);
+        return err;
+    }
+    g->ask_fd = asks[0];
+    lq_keep_begin(&g->keep);
     g->ready_ms = g->start_ms = 0;
     g->runtime = fork();
-    if (g->runtime == 0) be_runtime(g, ends[1]);
+    if (g->runtime == 0) be_runtime(g, ends[1], asks[1]);
     if (g->runtime < 0) err = -errno;
     close(ends[1]);
+    close(asks[1]);
     /* `initialize` has that time, then all workers have it. */
     set_deadline(g, 2 * g->options->start_timeout);
     return err;
@@ -284,6 +305,7 @@ static int on_death(guard *g, int status)
 
     read_news(g);
     close_fd(&g->news_fd);
+    close_fd(&g->ask_fd);
     if (!g->runtime) { /* it has just said that it leaves */
         close_fd(&g->leaving_fd);
         g->leaving = 0;
@@ -419,13 +441,16 @@ static int do_due(guard *g)
 /* Until there is an exit status, and nobody that drains. */
 static int watch(guard *g)
 {
-    struct pollfd fds[2] = {{.events = POLLIN}, {.events = POLLIN}};
+    struct pollfd fds[3] = {
+        {.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
     int status = -1, next;
 
     while (status < 0 || g->leaving) {
         fds[0].fd = g->signal_fd;
         fds[1].fd = g->news_fd; /* -1 is passed over */
-        if (poll(fds, 2, time_left(g)) < 0) continue;
+        fds[2].fd = g->ask_fd;
+        if (poll(fds, LQ_COUNT_OF(fds), time_left(g)) < 0) continue;
+        if (fds[2].revents) answer(g);
         if (fds[1].revents) read_news(g);
         next = fds[0].revents ? on_signal(g) : -1;
         if (next < 0) next = do_due(g);
@@ -445,6 +470,7 @@ static int run_unguarded(guard *g)
         .paths = g->paths,
         .sockets = g->sockets,
         .guard_fd = -1,
+        .ask_fd = -1,
         .alive_ms = g->systemd.watchdog_ms,
         .tell = on_news,
         .data = g,
@@ -516,13 +542,16 @@ int lq_guard_run(const lq_options *options, const lq_paths *paths, int ready_fd)
         .path = options->log_file,
     };
     g->line_fd = ready_fd;
-    g->signal_fd = g->news_fd = g->leaving_fd = -1;
+    g->signal_fd = g->news_fd = g->ask_fd = g->leaving_fd = -1;
+    lq_keep_init(&g->keep, options->share_port);
     lq_notify_open(&g->systemd, &g->log);
     status = run(g);
     lq_sockets_close(g->sockets);
+    lq_keep_fini(&g->keep);
     lq_notify_close(&g->systemd);
     close_fd(&g->signal_fd);
     close_fd(&g->news_fd);
+    close_fd(&g->ask_fd);
     close_fd(&g->line_fd);
     lq_mem_free(g);
     return status;

@@ -1,15 +1,15 @@
 /* guard.h - the tiny parent that starts the runtime again when it dies.
  *
- * It is forked from before any thread exists, holds the listening sockets, so
- * that connections wait in the kernel's queue while there is no runtime, and
- * hands on the signals that it gets. The runtime has a process group of its own
- * (Ctrl-C reaches it once, through here), and ends when its pipe to the guard
- * does.
+ * It is forked from before any thread exists, holds the listening sockets, also
+ * those that apps ask for, so that connections wait in the kernel's queue while
+ * there is no runtime, and hands on the signals that it gets. The runtime has a
+ * process group of its own (Ctrl-C reaches it once, through here), and ends
+ * when its pipe to the guard does.
  *
  * Owns:    the sockets, the runtime's process.
  * Thread:  the only one of its process.
  * Life:    lq_guard_run does it all and returns the exit status.
- * Knows:   supervisor, sockets.
+ * Knows:   supervisor, sockets, keep.
  */
 #ifndef LQ_GUARD_H
 #define LQ_GUARD_H

@@ -31,8 +31,9 @@ static void on_accept(lq_listener *l, int fd,
 {
     post *p = l->data;
     lq_relief *r = p->relief;
+    const lq_arrival a = {.fd = fd, .peer = *peer};
 
-    if (lq_roster_give(r->roster, r->spread, fd, peer) == 0) return;
+    if (lq_roster_give(r->roster, r->spread, &a) == 0) return;
     close(fd);
     lq_listener_stop(l);
 }

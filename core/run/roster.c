@@ -58,21 +58,20 @@ void lq_roster_clear(lq_roster *r, int i, const lq_worker *w)
     uv_mutex_unlock(&r->places[i].lock);
 }
 
-LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, int fd,
-                                 const struct sockaddr_storage *peer)
+LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, const lq_arrival *a)
 {
     place *p = &r->places[i];
     int err;
 
     uv_mutex_lock(&p->lock);
-    err = p->worker ? lq_worker_hand(p->worker, fd, peer) : LQ_ECLOSED;
+    err = p->worker ? lq_worker_hand(p->worker, a) : LQ_ECLOSED;
     uv_mutex_unlock(&p->lock);
     return err;
 }
 
 /* A place may be empty just now: then another choice is made. */
-LQ_ANY_THREAD int lq_roster_give(lq_roster *r, lq_spread *spread, int fd,
-                                 const struct sockaddr_storage *peer)
+LQ_ANY_THREAD int lq_roster_give(lq_roster *r, lq_spread *spread,
+                                 const lq_arrival *a)
 {
     int tries, to, err = LQ_ECLOSED;
 
@@ -80,7 +79,7 @@ LQ_ANY_THREAD int lq_roster_give(lq_roster *r, lq_spread *spread, int fd,
         to = lq_spread_choose(spread, -1);
         if (to < 0) to = lq_spread_choose_any(spread);
         if (to < 0) return LQ_ECLOSED;
-        err = lq_roster_hand(r, to, fd, peer);
+        err = lq_roster_hand(r, to, a);
         if (err == 0) return 0;
         lq_spread_leave(spread, to);
     }

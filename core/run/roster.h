@@ -13,9 +13,8 @@
 #ifndef LQ_ROSTER_H
 #define LQ_ROSTER_H
 
-#include <sys/socket.h>
-
 #include "base/defs.h"
+#include "run/arrival.h"
 
 typedef struct lq_roster lq_roster;
 struct lq_spread;
@@ -33,14 +32,14 @@ void lq_roster_set(lq_roster *r, int i, struct lq_worker *w);
 void lq_roster_clear(lq_roster *r, int i, const struct lq_worker *w);
 
 /* Hands an accepted socket to whoever has place i. Returns LQ_ECLOSED when
- * nobody takes it, or -ENOMEM: the socket is still the caller's. */
-LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, int fd,
-                                 const struct sockaddr_storage *peer);
+ * nobody takes it, as whoever has the place does not listen on that, or
+ * -ENOMEM: the socket is still the caller's. */
+LQ_ANY_THREAD int lq_roster_hand(lq_roster *r, int i, const lq_arrival *a);
 
 /* Hands an accepted socket to any of those that spread has, counted there: to
  * one that looks at its events if there is one. Returns LQ_ECLOSED when nobody
  * takes it, or -ENOMEM: the socket is still the caller's. */
-LQ_ANY_THREAD int lq_roster_give(lq_roster *r, struct lq_spread *spread, int fd,
-                                 const struct sockaddr_storage *peer);
+LQ_ANY_THREAD int lq_roster_give(lq_roster *r, struct lq_spread *spread,
+                                 const lq_arrival *a);
 
 #endif

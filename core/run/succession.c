@@ -81,11 +81,22 @@ static void go_on(lq_succession *s)
     if (s->wants_reload) lq_succession_reload(s);
 }
 
+static void on_failed(lq_generation *g, const char *text);
+
+/* What the first one needs is asked for at the start. */
+static bool can_open(lq_succession *s, lq_generation *g)
+{
+    lq_err err;
+
+    if (!s->current) return s->cfg.on_prepared(s->cfg.data, g->crew);
+    if (lq_ports_listen(s->cfg.worker.ports, g->crew, &err) == 0) return true;
+    on_failed(g, err.text);
+    return false;
+}
+
 static void on_prepared(lq_generation *g)
 {
-    lq_succession *s = g->cfg.data;
-
-    if (s->current || s->cfg.on_prepared(s->cfg.data)) lq_generation_open(g);
+    if (can_open(g->cfg.data, g)) lq_generation_open(g);
 }
 
 static void on_accepting(lq_generation *g)
@@ -97,6 +108,7 @@ static void on_accepting(lq_generation *g)
     s->next = NULL;
     lq_services_settle(s->services, &g->declared, number_of(g));
     if (old) {
+        lq_ports_gate(s->cfg.worker.ports, g->crew);
         lq_generation_end(old, LQ_WORKER_RETIRE);
         tell_reloaded(s, NULL);
     } else {
@@ -133,6 +145,7 @@ static void on_quiet(lq_generation *g)
     lq_succession *s = g->cfg.data;
     const lq_list *link = s->generations.next;
 
+    lq_ports_forget(s->cfg.worker.ports, g->crew);
     if (!s->is_ending) {
         if (g != s->current)
             lq_log_printf(s->cfg.worker.log, LQ_LOG_INFO,
@@ -159,6 +172,7 @@ static void on_ended(lq_generation *g)
 {
     lq_succession *s = g->cfg.data;
 
+    lq_ports_forget(s->cfg.worker.ports, g->crew);
     if (!s->is_ending ? g == s->current
                       : is_over(s) && lq_services_have_ended(s->services))
         s->cfg.on_ended(s->cfg.data);
@@ -203,6 +217,7 @@ static int make_services(lq_succession *s)
 
     if (s->services) return 0;
     cfg.worker.sockets = NULL;
+    cfg.worker.ports = NULL;
     cfg.worker.roster = NULL;
     s->services = lq_services_new(&cfg);
     return s->services ? 0 : -ENOMEM;

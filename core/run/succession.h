@@ -23,7 +23,7 @@ typedef struct lq_succession_cfg {
 
     /* The first generation is prepared: the sockets are to listen. Returns
      * false when that has failed, and has been told. */
-    bool (*on_prepared)(void *data);
+    bool (*on_prepared)(void *data, const lq_crew *crew);
     void (*on_serving)(void *data); /* the first generation accepts */
     /* The first generation could not be made, or has failed in App:ready(). */
     void (*on_failed)(void *data, const char *text);

@@ -57,6 +57,7 @@ typedef struct supervisor {
     lq_spread *spread;
     lq_hub *hub;
     lq_roster *roster;
+    lq_ports *ports;
     lq_relief *relief;
     lq_succession succession;
     state state;
@@ -205,8 +206,10 @@ static void stop(supervisor *s, int status, int order)
     if (status > s->status) s->status = status;
     if (s->state == STOPPING) return;
     s->state = STOPPING;
-    if (order == LQ_WORKER_DRAIN && !s->is_leaving)
+    if (order == LQ_WORKER_DRAIN && !s->is_leaving) {
         lq_sockets_gate(s->cfg->sockets);
+        lq_ports_end(s->ports);
+    }
     if (limit_ms && lq_timer_start(lq_loop_timers(&s->loop), &s->give_up,
                                    lq_loop_update(&s->loop) + limit_ms) < 0)
         exit_now(s);
@@ -385,6 +388,7 @@ static void check_lost(supervisor *s)
                   lost);
     s->is_leaving = true;
     lq_sockets_leave_files(s->cfg->sockets);
+    lq_ports_hand_over(s->ports);
     tell(s, LQ_NEWS_LEAVING, NULL);
     stop(s, 0, LQ_WORKER_DRAIN);
 }
@@ -406,12 +410,14 @@ static void on_pulse(lq_timer *timer)
  */
 
 /* The first generation is prepared: the gate opens. */
-static bool on_prepared(void *data)
+static bool on_prepared(void *data, const lq_crew *crew)
 {
     supervisor *s = data;
     lq_err err;
 
-    if (lq_sockets_listen(s->cfg->sockets, &err) == 0) return true;
+    if (lq_sockets_listen(s->cfg->sockets, &err) == 0 &&
+        lq_ports_listen(s->ports, crew, &err) == 0)
+        return true;
     fail(s, err.text);
     return false;
 }
@@ -487,6 +493,7 @@ static void init_succession(supervisor *s)
                 .options = s->options,
                 .paths = s->cfg->paths,
                 .sockets = s->cfg->sockets,
+                .ports = s->ports,
                 .spread = s->spread,
                 .hub = s->hub,
                 .roster = s->roster,
@@ -514,6 +521,17 @@ static int open_relief(supervisor *s)
     return err;
 }
 
+static int open_ports(supervisor *s)
+{
+    const lq_ports_cfg cfg = {
+        .guard_fd = s->cfg->ask_fd,
+        .workers = s->options->workers,
+        .share_port = s->options->share_port,
+    };
+
+    return lq_ports_new(&s->ports, &cfg);
+}
+
 /* What must exist before the first worker. */
 static int open_parts(supervisor *s)
 {
@@ -521,6 +539,7 @@ static int open_parts(supervisor *s)
     int err = lq_spread_new(&s->spread, o->workers, (int)o->max_connections);
 
     if (err == 0) err = lq_roster_new(&s->roster, o->workers);
+    if (err == 0) err = open_ports(s);
     if (err == 0) {
         s->hub = lq_hub_new(o->hub_queue.messages, o->hub_queue.bytes);
         err = s->hub ? 0 : -ENOMEM;
@@ -542,6 +561,7 @@ static void free_parts(supervisor *s)
     lq_succession_fini(&s->succession);
     if (s->mailbox.data) lq_mailbox_fini(&s->mailbox);
     lq_broken_close(s->broken_fd);
+    lq_ports_free(s->ports);
     lq_roster_free(s->roster);
     lq_spread_free(s->spread);
     lq_hub_free(s->hub);

@@ -19,6 +19,7 @@ typedef struct lq_supervisor_cfg {
     const lq_paths *paths;
     lq_sockets *sockets; /* bound; borrowed */
     int guard_fd;        /* ends when the guard dies; -1: there is none */
+    int ask_fd;          /* to its guard, of lq_ask_pair; taken; -1: none */
     bool is_again;       /* the guard has started one before */
     uint64_t alive_ms;   /* LQ_NEWS_ALIVE so often; 0: nobody asks */
     /* Gets the news; the text is lent, NULL: none. Does not wait. */

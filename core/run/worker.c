@@ -46,8 +46,7 @@ typedef enum worker_state {
 typedef struct order {
     lq_msg msg;
     _Atomic bool is_told; /* in the mailbox; not of a connection */
-    int fd;
-    struct sockaddr_storage peer;
+    lq_arrival arrival;
 } order;
 
 struct lq_worker {
@@ -427,6 +426,21 @@ static void be_alone(lq_worker *w)
     leave_if_done(w);
 }
 
+static int on_listen(lq_vm *vm, const lq_listen_spec *spec, int *number,
+                     uint16_t *port, lq_err *err)
+{
+    lq_worker *w = vm->cfg.data;
+
+    return lq_front_listen(&w->front, spec, number, port, err);
+}
+
+static void on_unlisten(lq_vm *vm, int number)
+{
+    lq_worker *w = vm->cfg.data;
+
+    lq_front_unlisten(&w->front, number);
+}
+
 /* os.exit, aq.instance:stop(): only this worker ends. Called inside Lua, so
  * it is an order to itself. */
 static void on_stop(lq_vm *vm)
@@ -448,7 +462,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     case LQ_WORKER_DRAIN: drain(w); break;
     case LQ_WORKER_LEAVE: be_alone(w); break;
     case LQ_WORKER_STOP: close_all(w); break;
-    case LQ_WORKER_CONN: lq_front_take(&w->front, o->fd, &o->peer); break;
+    case LQ_WORKER_CONN: lq_front_take(&w->front, &o->arrival); break;
     default: break;
     }
     if (type == LQ_WORKER_CONN) lq_mem_free(o);
@@ -520,6 +534,8 @@ static int open_all(lq_worker *w)
         .memory_limit =
             w->cfg.service ? 0 : (size_t)w->cfg.options->memory_limit,
         .service = w->cfg.service,
+        .on_listen = w->cfg.service ? NULL : on_listen,
+        .on_unlisten = on_unlisten,
         .on_stop = on_stop,
         .on_full = on_full,
         .on_broken = on_broken,
@@ -601,15 +617,16 @@ int lq_worker_tell(lq_worker *w, int type)
     return err;
 }
 
-int lq_worker_hand(lq_worker *w, int fd, const struct sockaddr_storage *peer)
+int lq_worker_hand(lq_worker *w, const lq_arrival *a)
 {
-    order *o = lq_mem_zalloc(sizeof *o);
+    order *o;
     int err;
 
+    if (!lq_front_has(&w->front, a->number)) return LQ_ECLOSED;
+    o = lq_mem_zalloc(sizeof *o);
     if (!o) return -ENOMEM;
     o->msg.type = LQ_WORKER_CONN;
-    o->fd = fd;
-    o->peer = *peer;
+    o->arrival = *a;
     err = lq_mailbox_push(&w->mailbox, &o->msg);
     if (err < 0) lq_mem_free(o);
     return err;
@@ -619,9 +636,13 @@ static int init_front(lq_worker *w)
 {
     const lq_front_cfg cfg = {
         .id = w->cfg.id,
+        .restarts = w->cfg.restarts,
+        .crew = w->cfg.crew,
         .options = w->cfg.options,
         .loop = &w->loop,
+        .vm = &w->vm,
         .sockets = w->cfg.sockets,
+        .ports = w->cfg.ports,
         .spread = w->cfg.spread,
         .roster = w->cfg.roster,
         .pulse = w->cfg.pulse,
@@ -723,9 +744,8 @@ static void drop_orders(lq_worker *w)
         o = LQ_CONTAINER_OF(msg, order, msg);
         if (msg->type == LQ_WORKER_CONN) {
             lq_spread_leave(w->cfg.spread, w->cfg.id - 1);
-            if (lq_roster_give(w->cfg.roster, w->cfg.spread, o->fd, &o->peer) <
-                0)
-                close(o->fd);
+            if (lq_roster_give(w->cfg.roster, w->cfg.spread, &o->arrival) < 0)
+                close(o->arrival.fd);
             lq_mem_free(o);
         } else {
             atomic_store(&o->is_told, false);

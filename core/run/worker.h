@@ -18,7 +18,9 @@
 #include "log/log.h"
 #include "lua/code.h"
 #include "lua/vm.h"
+#include "run/arrival.h"
 #include "run/options.h"
+#include "run/ports.h"
 #include "run/report.h"
 #include "run/roster.h"
 #include "run/paths.h"
@@ -46,7 +48,8 @@ typedef struct lq_worker_cfg {
     int generation;            /* of the code, from 1 */
     const lq_options *options; /* all borrowed until join */
     const lq_paths *paths;
-    lq_sockets *sockets;
+    lq_sockets *sockets; /* NULL, as the next: it is a service */
+    lq_ports *ports;
     lq_spread *spread;
     lq_str context; /* packed by initialize */
     lq_code *code;
@@ -66,10 +69,10 @@ int lq_worker_start(lq_worker **out, const lq_worker_cfg *cfg) LQ_MUST_CHECK;
  * end: LQ_ECLOSED. */
 LQ_ANY_THREAD int lq_worker_tell(lq_worker *w, int order);
 
-/* Hands over an accepted socket that lq_spread counts for w. Returns
- * LQ_ECLOSED or -ENOMEM: the socket is still the caller's. */
-LQ_ANY_THREAD int lq_worker_hand(lq_worker *w, int fd,
-                                 const struct sockaddr_storage *peer);
+/* Hands over an accepted socket that lq_spread counts for w. Returns -ENOMEM or
+ * LQ_ECLOSED, also when w does not listen on that: the socket is still the
+ * caller's. */
+LQ_ANY_THREAD int lq_worker_hand(lq_worker *w, const lq_arrival *a);
 
 /* Looks whether it comes back to its loop; interrupts Lua code after
  * --busy-timeout. now_ms: of the loops' clock. Returns whether its thread is
