@@ -84,9 +84,9 @@ C_TESTS := base timers wheel loop mailbox log hub alloc ports
 LOAD_SRC := $(addprefix spec/c/, load.c load_plans.c load_garbage.c load_pulse.c \
     load_busy.c load_steady.c load_soak.c)
 # Each is spec/fuzz/fuzz_<name>.c and links all that is pure.
-FUZZ_TARGETS := head body forwarded router url json pack
+FUZZ_TARGETS := head body forwarded router url json pack ws ws_handshake framing
 FUZZ_SRC := $(addprefix spec/fuzz/, http_oracle.c reading.c pattern_oracle.c \
-    route_oracle.c json_oracle.c lua_state.c pack_oracle.c)
+    route_oracle.c json_oracle.c lua_state.c pack_oracle.c ws_oracle.c)
 FUZZ_PURE_SRC := $(BASE_SRC) $(HTTP_SRC) $(NET_PURE_SRC) $(addprefix core/lua/, alloc.c json.c \
     json_decode.c keypath.c pack.c)
 

@@ -39,7 +39,7 @@ typedef struct rest {
 
 static void skip(rest *r, size_t len)
 {
-    r->at += len;
+    if (len) r->at += len; /* NULL when there are none */
     r->len -= len;
 }
 

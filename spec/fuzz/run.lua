@@ -22,6 +22,9 @@ local TARGETS = {
   url = { max_len = 256 },
   json = { max_len = 1024, dict = "json" },
   pack = { max_len = 512 },
+  ws = { max_len = 1024, dict = "ws" },
+  ws_handshake = { max_len = 512, dict = "ws_handshake" },
+  framing = { max_len = 512 },
 }
 
 local folder, how = arg[1], arg[2]
@@ -69,7 +72,7 @@ local function last_number(text, word)
 end
 
 local function report(target, is_clean, log, text)
-  print(("%-8s %10d runs %7d a second  coverage %5d  %s"):format(target,
+  print(("%-12s %10d runs %7d a second  coverage %5d  %s"):format(target,
     last_number(text, "number_of_executed_units:"), last_number(text, "average_exec_per_sec:"),
     last_number(text, "cov:"), is_clean and "clean" or "FINDING, see " .. log))
   if not is_clean then

@@ -190,6 +190,72 @@ seeds.forwarded = {
   "h[::\0x]:\no1",
 }
 
+--- A frame with a key of zeros: the mask changes nothing.
+local function frame(first, payload, len)
+  return string.char(first, 0x80 | (len or #payload)) .. "\0\0\0\0" .. payload
+end
+
+-- A block with codes of its own.
+local DYNAMIC = "\x1c\x89\x89\x0d\x00\x00\x0c\x01\x67\x3d\xec\x3f\x43\x69\x22\x9e\x83\x04\x11\x0d"
+  .. "\x11\x53\xaf\xe4\xc5\x2f\xef\xfc\x3e\x66\x3c\xaa\xa4\xe8\x00"
+local HELLO = "\xf2\x48\xcd\xc9\xc9\x07\x00"
+
+-- The first byte is the setting; see fuzz_ws.c.
+seeds.ws = {
+  "\8" .. frame(0x81, "Hello") .. frame(0x82, "\xff\0"),
+  "\8" .. "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
+  "\8" .. frame(0x01, "Hel") .. frame(0x89, "p") .. frame(0x00, "") .. frame(0x80, "lo"),
+  "\8" .. frame(0x01, "\xe2\x82") .. frame(0x80, "\xac") .. frame(0x8a, ""),
+  "\8" .. frame(0x88, "\x03\xe8bye") .. frame(0x81, "x"), "\8" .. frame(0x88, ""),
+  "\8" .. frame(0x88, "\x13\x87\xe2\x82\xac"),
+  "\8" .. "\x82\xfe\0\x7e\0\0\0\0" .. ("x"):rep(126),
+  "\12" .. "\x82\xff\0\0\0\0\0\1\0\0\0\0\0\0",
+  "\9" .. frame(0xc1, HELLO) .. frame(0xc1, HELLO) .. frame(0x81, "plain"),
+  "\11" .. frame(0xc1, HELLO) .. frame(0xc1, "\xf2\x00\x11\x00\x00"),
+  "\11" .. frame(0x41, HELLO:sub(1, 3)) .. frame(0x89, "") .. frame(0x80, HELLO:sub(4)),
+  "\11" .. frame(0xc1, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00") .. frame(0xc2, "\xf2\x00\x11\x00\x00"),
+  "\11" .. frame(0xc1, "\0\5\0\xfa\xffHello\0") .. frame(0xc1, "\0") .. frame(0xc1, ""),
+  "\11" .. frame(0xc1, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"),
+  "\9" .. frame(0xc1, DYNAMIC), "\11" .. frame(0xc1, DYNAMIC) .. frame(0xc1, DYNAMIC),
+  "\29" .. frame(0x02, "") .. frame(0x00, ""), "\29" .. frame(0x02,
+  "") .. frame(0x00, ("x"):rep(65)),
+  -- Refused.
+  "\8" .. frame(0x80, "a"), "\8" .. frame(0x01, "a") .. frame(0x81, "b"), "\8" .. frame(0xc1, "a"),
+  "\8" .. frame(0xa1, "a"), "\8" .. frame(0x83, ""), "\8" .. frame(0x8b, ""),
+  "\8" .. frame(0x09, ""),
+  "\8" .. "\x81\x01a", "\8" .. "\x89\xfe\0\x80\0\0\0\0", "\8" .. "\x81\xfe\0\1\0\0\0\0a",
+  "\8" .. "\x81\xff\x80\0\0\0\0\0\0\0\0\0\0\0", "\8" .. frame(0x88, "\3"),
+  "\8" .. frame(0x88, "\3\xed"), "\8" .. frame(0x88, "\3\xe8\xff"), "\8" .. frame(0x81, "\xed\xa0"),
+  "\4" .. frame(0x81, ("x"):rep(17)),
+  "\4" .. frame(0x01, ("x"):rep(9)) .. frame(0x80, ("x"):rep(8)),
+  "\9" .. frame(0xc1, "\xff"), "\9" .. frame(0xc1, HELLO:sub(1, 3)), "\5" .. frame(0xc1,
+  "\x4b\x04\x12"),
+}
+
+seeds.ws_handshake = {
+  "E\13permessage-deflate", "E\13permessage-deflate; client_max_window_bits",
+  "E\0permessage-deflate; server_max_window_bits=10; client_max_window_bits=12, permessage-deflate",
+  "E\4x, permessage-deflate; server_no_context_takeover ;client_no_context_takeover",
+  'E\13foo; a="b\\c",, permessage-deflate; server_max_window_bits="9"',
+  "E\13permessage-deflate; server_max_window_bits=8, permessage-deflate; unknown",
+  "E\13permessage-deflate; server_max_window_bits=9; server_max_window_bits=9",
+  "E\13permessage-deflate;", 'E\13a; b="', "E\13a b", "E\13a; b=c d", "E\13",
+  "Pchat, superchat", "Pb, a ,chat", "P,,v2.x", "Pcha, chat2, Chat", "P",
+  "KdGhlIHNhbXBsZSBub25jZQ==", "KdGhlIHNhbXBsZSBub25jZQAA", "K",
+  "H" .. lines("GET /chat HTTP/1.1", "Host: a", "Upgrade: websocket", "Connection: Upgrade",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", ""),
+  "H" .. lines("GET /chat HTTP/1.1", "Host: a", "upgrade: h2c, WebSocket", "connection: x, upgrade",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "sec-websocket-version: 8",
+    "Sec-WebSocket-Protocol: a, b", "Sec-WebSocket-Protocol: chat", ""),
+}
+
+-- The kind (raw, line, u8, u16, u32), the limit, the stream.
+seeds.framing = {
+  "\0\3abcdefg", "\1\100a\nb\r\n\r\n\nc\r\r\nd\re", "\1\4abcd\nabcd\r\nabcde\n", "\1\4abcd\r\r",
+  "\1\0\n\r\n\rx", "\2\100\3abc\0\1d\2e", "\3\100\0\3abc\0\0\0\1d\0", "\4\100\0\0\0\3abc\0\0\0\0\0",
+  "\2\4\5abcde", "\3\4\0\5", "\4\4\1\0\0\0",
+}
+
 local function write(path, text)
   local file = assert(io.open(path, "wb"))
   assert(file:write(text))
