@@ -129,11 +129,17 @@ static void work_kept(lq_session *s)
         lq_net_buf_release(c->net, in);
 }
 
+/* Bytes go one way or the other; WebSockets have pings instead. */
+static void restart_quiet(lq_session *s)
+{
+    if (s->cfg->quiet_ms && s->encoding >= LQ_ENCODING_FRAMING)
+        lq_session_set_due(s, s->cfg->quiet_ms);
+}
+
 static void on_heard(lq_session *s)
 {
     s->is_pinged = false;
-    if (s->cfg->quiet_ms && s->encoding >= LQ_ENCODING_FRAMING)
-        lq_session_set_due(s, s->cfg->quiet_ms);
+    restart_quiet(s);
 }
 
 static lq_session *session_of(const lq_conn *c)
@@ -214,13 +220,21 @@ void lq_session_set_due(lq_session *s, uint64_t in_ms)
 
 /* ---- messages that go --------------------------------------------------- */
 
+static bool is_much(const lq_session *s)
+{
+    size_t unsent = lq_conn_unsent(s->conn);
+
+    return unsent > LQ_SESSION_FULL || unsent > s->cfg->max_buffered;
+}
+
 /* What stands unsent, once the socket has taken what it takes. */
 static size_t settle(lq_session *s)
 {
     lq_conn *c = s->conn;
 
-    if (lq_conn_unsent(c) > LQ_SESSION_FULL && !c->is_blocked) lq_conn_push(c);
+    if (is_much(s) && !c->is_blocked) lq_conn_push(c);
     if (!s->conn) return 0;
+    restart_quiet(s);
     if (lq_conn_unsent(c) > s->cfg->max_buffered) {
         lq_session_cut(s, LQ_END_SLOW);
         return 0;

@@ -31,7 +31,7 @@ typedef enum lq_session_end {
     LQ_END_CLOSED, /* one side said so */
     LQ_END_EOF,    /* the peer's bytes have ended, without a word */
     LQ_END_RESET,
-    LQ_END_IDLE,      /* nothing came for too long */
+    LQ_END_IDLE,      /* nothing came or went for too long */
     LQ_END_TOO_LARGE, /* a message */
     LQ_END_INVALID,   /* against the protocol */
     LQ_END_SLOW,      /* the peer does not take what it is sent */
