@@ -278,17 +278,18 @@ static void write_topic(lq_audience *a, topic *t)
     if (t->messages.cap > KEEP_BYTES) lq_buf_fini(&t->messages);
 }
 
-/* What its subscribers leave while it is written is tidied up behind it. */
+/* What its subscribers leave while it is written is tidied up behind it. It
+ * stays pending meanwhile: forget_exception is to find it. */
 static void write_all(lq_audience *a)
 {
-    lq_list *link;
     topic *t;
 
     if (a->is_writing) return;
     a->is_writing = true;
-    while ((link = lq_list_pop_front(&a->pending))) {
-        t = LQ_CONTAINER_OF(link, topic, pending);
+    while (!lq_list_is_empty(&a->pending)) {
+        t = LQ_CONTAINER_OF(a->pending.next, topic, pending);
         write_topic(a, t);
+        lq_list_remove(&t->pending);
         if (lq_list_is_empty(&t->subscriptions)) free_topic(a, t);
     }
     a->is_writing = false;
