@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -635,7 +636,7 @@ lq_connection_spec *lq_push_connection_spec(lua_State *L, int i,
     spec->session.kind = kind;
     spec->session.max_message = (size_t)number_field(L, i, "max_message");
     spec->session.max_buffered = (size_t)number_field(L, i, "max_buffered");
-    spec->session.quiet_ms = (uint64_t)(number_field(L, i, "quiet") * 1000);
+    spec->session.quiet_ms = (uint64_t)ceil(number_field(L, i, "quiet") * 1000);
     spec->session.on_message = on_message;
     spec->session.on_drain = on_drain;
     spec->session.on_over = on_over;
