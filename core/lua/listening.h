@@ -1,5 +1,6 @@
 /* listening.h - connections to what an app listens on.
  *
+ * Owns:    nothing; a connection is its net's.
  * Thread:  owner loop.
  * Knows:   vm, net.
  */

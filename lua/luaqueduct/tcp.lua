@@ -59,6 +59,7 @@ local m = { connect = core.connect }
 
 --- Listens, with the other workers, on a port.
 ---@param options luaqueduct.ListenOptions
+---@return luaqueduct.Listener
 function m.listen(options)
   local normal = live.options(options, { quiet = 0, framing = "raw", address = "127.0.0.1" }, extra)
   if not normal.port then place.raise "the option 'port' is missing; 0 is any free one" end

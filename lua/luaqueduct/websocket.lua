@@ -54,17 +54,28 @@ local extra = {
   origins = function(into, value) into.origins = list_of("origins", value) end,
 }
 
+local Controller = {}
+Controller.__index = Controller
+
+--- Answers the request: it becomes a WebSocket, or is refused.
+function Controller:handle(req)
+  return self._handle(req)
+end
+
+--- Figures of this worker: open, opened, received, sent, slow.
+function Controller:stats()
+  return core.stats(self._spec)
+end
+
 --- A controller for WebSockets.
 ---@param options luaqueduct.WebSocketOptions
+---@return luaqueduct.WebSocketController
 function m.websocket(options)
   local normal = live.options(options, { quiet = 30 }, extra)
   if normal.deflate == nil then read_deflate(normal, nil) end
   local handle, spec = core.new(normal)
 
-  return {
-    handle = function(_, req) return handle(req) end,
-    stats = function() return core.stats(spec) end,
-  }
+  return setmetatable({ _handle = handle, _spec = spec }, Controller)
 end
 
 return m

@@ -7,15 +7,24 @@ local json = require "luaqueduct.core.json"
 
 local META = "lua/luaqueduct/meta"
 
---- The Lua part of services, without the C part that needs a worker.
-local function load_service()
-  local name = "luaqueduct.core.service"
-  local core, service = package.loaded[name], package.loaded["luaqueduct.service"]
+--- The Lua part of a module, without the C parts that need a worker.
+local function load_alone(name, ...)
+  local kept = { [name] = package.loaded[name] or false }
 
-  package.loaded[name], package.loaded["luaqueduct.service"] = {}, nil
-  local loaded = require "luaqueduct.service"
-  package.loaded[name], package.loaded["luaqueduct.service"] = core, service
+  package.loaded[name] = nil
+  for _, core in ipairs { ... } do
+    kept[core] = package.loaded[core] or false
+    package.loaded[core] = {}
+  end
+  local loaded = require(name)
+  for module, value in pairs(kept) do package.loaded[module] = value or nil end
   return loaded
+end
+
+local function load_service() return load_alone("luaqueduct.service", "luaqueduct.core.service") end
+
+local function load_websocket()
+  return load_alone("luaqueduct.websocket", "luaqueduct.core.websocket").websocket
 end
 
 -- Tables that apps fill; what is known of them is said by the error for what is not.
@@ -27,6 +36,11 @@ local OPTION_TABLES = {
   ["luaqueduct.ServiceKind"] = function(unknown) load_service().service(unknown) end,
   ["luaqueduct.ServiceOptions"] = function(unknown)
     load_service().declarer "."({}, "name", "path", nil, unknown)
+  end,
+  ["luaqueduct.WebSocketOptions"] = function(unknown) load_websocket()(unknown) end,
+  ["luaqueduct.DeflateOptions"] = function(unknown) load_websocket() { deflate = unknown } end,
+  ["luaqueduct.ListenOptions"] = function(unknown)
+    load_alone("luaqueduct.tcp", "luaqueduct.core.tcp", "luaqueduct.core.listen").listen(unknown)
   end,
   ["luaqueduct.Limits"] = function(unknown) require("luaqueduct.limits").merge({}, unknown) end,
 }
@@ -56,6 +70,13 @@ for _, file in ipairs(meta_files) do
   for name, alias in pairs(file.aliases) do aliases[name] = alias.type end
 end
 
+-- What is inherited is a member, too.
+for _, class in pairs(classes) do
+  local parent = class.parent and assert(classes[class.parent], class.parent)
+  for name, fn in pairs(parent and parent.functions or {}) do class.functions[name] = fn end
+  for name, field in pairs(parent and parent.fields or {}) do class.fields[name] = field end
+end
+
 local live
 
 --- Calls `fn(where, annotated, live)` for each function of Lua that is both.
@@ -69,13 +90,14 @@ local function each_lua_function(fn)
 end
 
 -- The objects whose methods C has, by the names in its comments.
-local OBJECTS = { handle = "luaqueduct.Task", instance = "luaqueduct.Instance",
-  req = "luaqueduct.Request", router = "luaqueduct.core.Router", stream = "luaqueduct.Stream" }
+local OBJECTS = { conn = "luaqueduct.Connection", handle = "luaqueduct.Task",
+  instance = "luaqueduct.Instance", req = "luaqueduct.Request", router = "luaqueduct.core.Router",
+  stream = "luaqueduct.Stream" }
 
 --- Calls `fn(where, annotated, args, returns)` for each `/* name(args) -> results */` of C.
 local function each_signature(fn)
   local files = "core/lua/lib_*.c core/lua/duplex.c core/lua/body.c core/lua/error.c "
-    .. "core/lua/headers.h"
+    .. "core/lua/headers.h core/lua/connection.c core/lua/listening.c"
   local sources = command.run({ "sh", "-c", "cat " .. files }).stdout
 
   for owner, mark, name, args, rest in

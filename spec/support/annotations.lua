@@ -23,6 +23,7 @@ local annotations = {}
 
 ---@class spec.AnnotatedClass
 ---@field name string
+---@field parent? string
 ---@field text string
 ---@field fields table<string, spec.Annotation>
 ---@field functions table<string, spec.AnnotatedFunction>
@@ -78,11 +79,13 @@ local readers = {
     file.aliases[name] = { type = kind, text = table.concat(block.text, " "), place = file.place }
   end,
   class = function(file, block, text)
-    local name, rest = text:match "^(%S+)%s*(.*)$"
+    local name, colon, rest = text:match "^([%w_.]+)(:?)%s*(.*)$"
+    local parent
+    if colon ~= "" then parent, rest = rest:match "^(%S+)%s*(.*)$" end
     table.insert(block.text, rest ~= "" and rest or nil)
     block.class = {
-      name = name, text = table.concat(block.text, " "), fields = block.fields, functions = {},
-      place = file.place,
+      name = name, parent = parent, text = table.concat(block.text, " "),
+      fields = block.fields, functions = {}, place = file.place,
     }
     table.insert(file.classes, block.class)
   end,

@@ -23,7 +23,9 @@ end
 local function members(...)
   local list = {}
   for _, object in ipairs { ... } do
-    for name, value in pairs(object) do list[name] = kind_of(value) end
+    for name, value in pairs(object) do
+      if not name:find "^_" then list[name] = kind_of(value) end -- what begins so is its own affair
+    end
   end
   return list
 end
@@ -32,12 +34,25 @@ local function methods(object)
   return debug.getmetatable(object).__index
 end
 
--- Of a request the names stand in a table that only C sees; what is no method is a field.
-local function request_members(req)
-  local _, names = debug.getupvalue(methods(req), 1)
+-- Of some objects the names stand in a table that only C sees; what is no method is a field.
+local function hidden_members(object)
+  local _, names = debug.getupvalue(methods(object), 1)
   local list = {}
-  for name in pairs(names) do list[name] = kind_of(req[name]) end
+  for name in pairs(names) do list[name] = kind_of(object[name]) end
   return list
+end
+
+local accepted
+
+function App:prepare()
+  self.listener = aq.tcp.listen { port = 0, open = function(conn) accepted = conn end }
+end
+
+-- A connection that has been opened to ourselves.
+local function accept(port)
+  local conn = assert(aq.tcp.connect("127.0.0.1", port))
+  while not accepted do aq.sleep(0.001) end
+  return conn
 end
 
 function App.initialize(options)
@@ -52,15 +67,20 @@ function App:entry_point()
       __close = function(self) self.task:cancel() end })
     local response = aq.ok("x")
     local _, err = aq.json.decode "{"
+    local dialled <close> = accept(self.listener.port)
+    local websocket = aq.websocket {}
     local registry = debug.getregistry()
     local live = {
       luaqueduct = members(aq),
       ["luaqueduct.core"] = members(core),
       ["luaqueduct.Channel"] = { options = kind_of(self.options) },
+      ["luaqueduct.Connection"] = hidden_members(accepted),
+      ["luaqueduct.ConnectionStats"] = members(self.listener:stats()),
       ["luaqueduct.Error"] = members(err),
       ["luaqueduct.HubStats"] = members(aq.hub.stats()),
       ["luaqueduct.Instance"] = members(aq.instance),
       ["luaqueduct.Json"] = members(aq.json),
+      ["luaqueduct.Listener"] = members(self.listener, methods(self.listener)),
       ["luaqueduct.Logger"] = members(aq.logger "probe", aq.log),
       ["luaqueduct.Options"] = {
         context = kind_of(self.options.context), service = self.options.context.service,
@@ -70,13 +90,15 @@ function App:entry_point()
       },
       ["luaqueduct.Service"] = members(methods(aq.service "probe")),
       ["luaqueduct.Subscription"] = members(methods(aq.hub.subscribe("probe", function() end))),
-      ["luaqueduct.Request"] = request_members(req),
+      ["luaqueduct.Request"] = hidden_members(req),
       ["luaqueduct.Response"] = members(response, methods(response)),
       ["luaqueduct.Route"] = members(methods(aq.router():route "/")),
       ["luaqueduct.Router"] = members(methods(router)),
       ["luaqueduct.Stream"] = members(registry["luaqueduct.Stream"].__index),
       ["luaqueduct.TcpConnection"] = members(registry["luaqueduct.TcpConnection"].__index),
       ["luaqueduct.Task"] = members(methods(handle.task)),
+      ["luaqueduct.WebSocketController"] = members(websocket, methods(websocket)),
+      ["luaqueduct.tcp"] = members(aq.tcp),
       ["luaqueduct.core.Router"] = members(methods(core.router.new())),
     }
     for _, name in ipairs(require("luaqueduct.channel").moments) do

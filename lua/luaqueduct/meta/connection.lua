@@ -97,6 +97,8 @@ function Listener:stats() end
 ---@class luaqueduct.WebSocketController
 local WebSocketController = {}
 
+--- Turns the request into a WebSocket, or answers why not: 400, 403 for its origin, 426. What
+--- `open` does, it waits for.
 ---@async
 ---@param req luaqueduct.Request
 ---@return luaqueduct.Response?
