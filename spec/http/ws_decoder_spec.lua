@@ -177,7 +177,7 @@ describe("lq_ws_decoder", function()
 
     it("is refused with the fragment that shows it, before the message is over", function()
       for _, bad in ipairs { "\xff", "\xc0", "\xe0\x80", "\xed\xa0", "\xf4\x90", "a\xe2\x28",
-        "\xf0\x9f\x98\x28" } do
+        "\xf0\x9f\x28", "\xf0\x9f\x98\x28" } do
         assert.are.same({ "error 1007" }, decode { { "text", bad, more = true } })
       end
       assert.are.same({ "error 1007" },
