@@ -199,7 +199,7 @@ static int want(lq_ports *p, lq_port *port, const lq_listen_spec *spec,
     if (h && strcmp(h->options, spec->options) != 0)
         return lq_err_set(err, LQ_EINVALID,
                           "cannot listen on %s: another worker does with other "
-                          "options (%.60s, not %.60s)",
+                          "options (%.76s, not %.76s)",
                           port->name, h->options, spec->options);
     if (!h && new_hold(p, port, spec->options, user->crew, &h) < 0)
         return refuse_for(err, -ENOMEM, port->name);
