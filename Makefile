@@ -15,8 +15,9 @@ OUT := $(BUILD)$(if $(filter-out plain,$(VARIANT)),/$(VARIANT))
 # ---- what it needs from Debian 12: each named once -------------------------
 
 JSON_LIB := yajl
+PG_LIB := libpq
 BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
-    lib$(JSON_LIB)-dev libssl-dev zlib1g-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
+    lib$(JSON_LIB)-dev $(PG_LIB)-dev libssl-dev zlib1g-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
 TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
     lua-socket lua5.4 luarocks pgbouncer postgresql-15 strace systemd
 # Node may be here from elsewhere, and then npm with it.
@@ -45,6 +46,8 @@ LOG_PURE_SRC := $(addprefix core/log/, level.c record.c cut.c escape.c \
     render.c queue.c log.c sink.c say.c)
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c hub.c)
+PG_SRC := $(addprefix core/pg/, sql.c statement.c query.c pieces.c url.c \
+    lookup.c cancel.c watch.c opening.c pgconn.c pool.c)
 # What of room `net` has no socket.
 NET_PURE_SRC := core/net/framing.c
 NET_SRC := $(NET_PURE_SRC) $(addprefix core/net/, net.c listener.c conn.c exchange.c \
@@ -56,7 +59,8 @@ LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c call_wire.c calls.c answers.c lib_hub.c lib_service.c \
-    duplex.c lib_tcp.c connection.c listening.c lib_websocket.c libs.c)
+    duplex.c lib_tcp.c connection.c listening.c lib_websocket.c \
+    pgtype.c pgarray.c pgvalue.c lib_db.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c cpus.c listen_url.c tcp_socket.c sockets.c keep.c ask.c paths.c)
@@ -75,7 +79,7 @@ ALLOCFAIL_SRC := $(if $(filter allocfail,$(VARIANT)),spec/support/alloc_fail.c)
 MODULE_SRC := $(BASE_SRC) $(ROUTE_SRC) core/log/cut.c core/log/escape.c \
     $(LUA_PURE_SRC)
 CORE_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOOP_SRC) $(LOG_SRC) $(HUB_SRC) $(NET_SRC) \
-    $(LUA_SRC) $(RUN_SRC)
+    $(PG_SRC) $(LUA_SRC) $(RUN_SRC)
 SPEC_LIB_SRC := $(addprefix spec/c/, lib_http.c lib_ws.c lib_forwarded.c lib_run.c \
     lib_log.c lib_proc.c)
 SPEC_SO_SRC := $(BASE_SRC) $(HTTP_SRC) $(LOG_PURE_SRC) $(NET_PURE_SRC) $(LUA_PURE_SRC) $(RUN_PURE_SRC) \
@@ -125,7 +129,7 @@ LDFLAGS_allocfail := $(foreach name,alloc zalloc realloc aligned strndup,\
 LUA_PC := $(firstword $(foreach name,lua5.4 lua-5.4 lua54 lua,\
     $(shell pkg-config --exists $(name) 2>/dev/null && echo $(name))))
 # One name a line for pkg-config: a library that is absent stops the build.
-PACKAGES := $(or $(LUA_PC),lua5.4) libuv $(JSON_LIB) libcrypto zlib \
+PACKAGES := $(or $(LUA_PC),lua5.4) libuv $(JSON_LIB) $(PG_LIB) libcrypto zlib \
     $(if $(SYSTEM_LLHTTP),libllhttp)
 # Asked once, when first used: `make deps` runs before pkg-config is there.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(patsubst -I%,-isystem %,$$(shell \

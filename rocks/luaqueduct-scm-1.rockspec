@@ -28,6 +28,7 @@ external_dependencies = {
   YAJL = { header = "yajl/yajl_parse.h" },
   CRYPTO = { header = "openssl/evp.h" },
   ZLIB = { header = "zlib.h" },
+  LIBPQ = { library = "pq" }, -- Debian keeps its header in a folder of its own
 }
 build = {
   type = "make",

@@ -26,7 +26,12 @@
     X(LQ_ECANCELLED, -4008, "cancelled", "cancelled")                          \
     X(LQ_ENORECEIVER, -4009, "no_receiver", "nobody receives it")              \
     X(LQ_ESERVICEDOWN, -4010, "service_down", "the service is down")           \
-    X(LQ_ENOMETHOD, -4011, "no_method", "the service has no such method")
+    X(LQ_ENOMETHOD, -4011, "no_method", "the service has no such method")      \
+    X(LQ_EPOOLTIMEOUT, -4012, "pool_timeout",                                  \
+      "no connection to the database became free in time")                     \
+    X(LQ_EQUERYTIMEOUT, -4013, "query_timeout", "the query took too long")     \
+    X(LQ_ELOST, -4014, "connection_lost",                                      \
+      "the connection to the database was lost")
 
 enum {
 #define X(name, value, code, text) name = value,

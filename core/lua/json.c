@@ -44,6 +44,17 @@ static inline void put_char(encoder *e, char c)
     e->out->data[e->out->tail++] = c;
 }
 
+static const char array_key; /* its address is the key in the registry */
+
+/* Whether the metatable at `idx` is one that lq_json_mark_array_mt has seen. */
+static bool is_marked(lua_State *L, int idx)
+{
+    bool found = lua_rawgetp(L, idx, &array_key) == LUA_TBOOLEAN;
+
+    lua_pop(L, 1);
+    return found;
+}
+
 /* ---- strings ------------------------------------------------------------ */
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
@@ -234,7 +245,7 @@ static bool has_array_mt(encoder *e, int table)
     bool found;
 
     if (!lua_getmetatable(e->L, table)) return false;
-    found = lua_topointer(e->L, -1) == e->array_mt;
+    found = lua_topointer(e->L, -1) == e->array_mt || is_marked(e->L, -1);
     lua_pop(e->L, 1);
     return found;
 }
@@ -309,7 +320,13 @@ void lq_json_encode(lua_State *L, int idx, lq_buf *out)
 
 /* ---- the array metatable ------------------------------------------------ */
 
-static const char array_key; /* its address is the key in the registry */
+void lq_json_mark_array_mt(lua_State *L)
+{
+    lua_pushliteral(L, "luaqueduct.array");
+    lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, true);
+    lua_rawsetp(L, -2, &array_key);
+}
 
 void lq_json_push_array_mt(lua_State *L)
 {
@@ -328,7 +345,7 @@ bool lq_json_is_array(lua_State *L, int idx)
 
     if (!lua_istable(L, idx) || !lua_getmetatable(L, idx)) return false;
     lq_json_push_array_mt(L);
-    found = lua_rawequal(L, -1, -2);
+    found = lua_rawequal(L, -1, -2) || is_marked(L, -2);
     lua_pop(L, 2);
     return found;
 }

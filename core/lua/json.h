@@ -34,6 +34,10 @@ int lq_json_decode(lua_State *L, lq_str in, lq_err *err) LQ_MUST_CHECK;
 /* Pushes the metatable of arrays. */
 void lq_json_push_array_mt(lua_State *L);
 
+/* Makes the metatable on top of the stack another one of arrays, with fields of
+ * its own. */
+void lq_json_mark_array_mt(lua_State *L);
+
 /* Whether the value at `idx` is a table with that metatable. */
 bool lq_json_is_array(lua_State *L, int idx);
 

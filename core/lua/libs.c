@@ -6,6 +6,7 @@
 static const luaL_Reg modules[] = {
     {"luaqueduct.core", luaopen_luaqueduct_core},
     {"luaqueduct.core.coroutine", luaopen_luaqueduct_core_coroutine},
+    {"luaqueduct.core.db", luaopen_luaqueduct_core_db},
     {"luaqueduct.core.dispatch", luaopen_luaqueduct_core_dispatch},
     {"luaqueduct.core.errors", luaopen_luaqueduct_core_errors},
     {"luaqueduct.core.fields", luaopen_luaqueduct_core_fields},

@@ -15,6 +15,7 @@ void lq_libs_preload(lua_State *L);
 
 int luaopen_luaqueduct_core(lua_State *L);
 int luaopen_luaqueduct_core_coroutine(lua_State *L);
+int luaopen_luaqueduct_core_db(lua_State *L);
 int luaopen_luaqueduct_core_dispatch(lua_State *L);
 int luaopen_luaqueduct_core_errors(lua_State *L);
 int luaopen_luaqueduct_core_fields(lua_State *L);

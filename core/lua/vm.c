@@ -15,6 +15,7 @@
 
 #include "base/broken.h"
 #include "base/mem.h"
+#include "lua/db.h"
 #include "lua/lib_source.h"
 #include "lua/libs.h"
 #include "lua/task.h"
@@ -224,6 +225,7 @@ void lq_vm_close(lq_vm *vm)
     lq_tasks_fini(vm);
     lua_close(vm->L);
     lq_tcp_close(vm);
+    lq_db_close(vm);
     LQ_ASSERT(vm->alloc.used == 0);
     lq_alloc_fini(&vm->alloc);
     lq_buf_fini(&vm->scratch);

@@ -113,6 +113,7 @@ struct lq_vm {
 
     struct lq_wires *wires;             /* lib_tcp.c; NULL: none yet */
     struct lq_connections *connections; /* NULL: it is no worker's */
+    struct lq_dbs *dbs;                 /* lib_db.c; NULL: none yet */
 };
 
 /* The state with its libraries, `script` not yet loaded. -ENOMEM: vm->L is

@@ -18,6 +18,7 @@
 #include "lua/app.h"
 #include "lua/calls.h"
 #include "lua/connection.h"
+#include "lua/db.h"
 #include "lua/dispatch.h"
 #include "lua/pack.h"
 #include "lua/subscription.h"
@@ -775,6 +776,7 @@ void lq_worker_bury(lq_worker *w, const char *why)
     lq_thread_join(&w->thread);
     lq_front_bury(&w->front);
     lq_wires_shut(w->vm.wires);
+    lq_db_shut(&w->vm);
     lq_trace_running(&w->vm.running, trace, sizeof trace);
     lq_log_printf(&w->log, LQ_LOG_ERROR,
                   "the worker is broken, and its clients are cut: %s\n%s", why,

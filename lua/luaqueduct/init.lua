@@ -8,6 +8,7 @@ require("luaqueduct.plain").install()
 
 local channel = require "luaqueduct.channel"
 local core_task = require "luaqueduct.core.task"
+local db = require "luaqueduct.db"
 local hub = require "luaqueduct.core.hub"
 local instance = require "luaqueduct.core.instance"
 local json = require "luaqueduct.core.json"
@@ -66,6 +67,9 @@ local aq = {
   -- Connections that stay, and other servers.
   websocket = websocket.websocket,
   tcp = tcp,
+
+  -- Databases.
+  db = db,
 
   -- Logging.
   log = log.log,

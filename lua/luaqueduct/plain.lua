@@ -72,6 +72,7 @@ local modules = {
     path = missing "a service",
     serve = missing "a service",
   },
+  ["luaqueduct.core.db"] = { open = missing "aq.db.open" },
   ["luaqueduct.core.instance"] = setmetatable({}, instance_mt),
   ["luaqueduct.core.log"] = log_of(write_line, is_enabled),
   ["luaqueduct.core.task"] = {

@@ -9,6 +9,7 @@
 ---@field log luaqueduct.Logger writes records
 ---@field null userdata JSON's null, where nil would leave a hole
 ---@field tcp luaqueduct.tcp connections to other servers, and from clients that speak no HTTP
+---@field db luaqueduct.db databases
 local aq = {}
 
 -- ---- the app --------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+/* pgvalue.h - Lua values to parameters, results to Lua values.
+ *
+ * Owns:    nothing.
+ * Thread:  that of the state.
+ * Knows:   pgtype, json; libpq's results.
+ */
+#ifndef LQ_PGVALUE_H
+#define LQ_PGVALUE_H
+
+#include <lua.h>
+
+#include "base/buf.h"
+#include "lua/pgtype.h"
+#include "pg/query.h"
+
+/* A parameter, whose bytes stand in a buffer. */
+typedef struct lq_pgparam {
+    size_t at;
+    size_t len;
+    bool is_null;
+    bool is_binary;
+} lq_pgparam;
+
+/* Appends the value at `idx` to `out` as a parameter of type `oid`. Raises for
+ * what no parameter can be, naming `where`. LQ_EINVALID: a string with a NUL
+ * where the server's text has none. */
+int lq_pgparam_put(lua_State *L, int idx, const lq_pgtypes *ts, uint32_t oid,
+                   lq_buf *out, lq_pgparam *p, const char *where) LQ_MUST_CHECK;
+
+/* How results are read. */
+typedef struct lq_pgreader {
+    const lq_pgtypes *types;
+    lq_buf *scratch;
+    bool has_null; /* NULL is aq.null, not absent */
+} lq_pgreader;
+
+/* The first oid among the columns that `types` does not know; 0: none. */
+uint32_t lq_pgresult_unknown(const PGresult *r, const lq_pgtypes *ts);
+
+/* ... all of them, up to `max`. Returns how many. */
+int lq_pgresult_unknowns(const PGresult *r, const lq_pgtypes *ts, uint32_t *out,
+                         int max);
+
+/* Push: all rows, as an array with `affected`; the first row; its first value.
+ * Nil when there is none. Raise for memory and for what is no JSON. */
+void lq_pgresult_push_rows(lua_State *L, const lq_pgreader *in,
+                           const PGresult *r);
+void lq_pgresult_push_row(lua_State *L, const lq_pgreader *in,
+                          const PGresult *r);
+void lq_pgresult_push_value(lua_State *L, const lq_pgreader *in,
+                            const PGresult *r);
+
+/* The failure of a query, as an error table. */
+void lq_pgquery_push_error(lua_State *L, const lq_pg_query *q);
+
+/* A statement from the answer to LQ_PG_DESCRIBE. NULL: no memory. */
+lq_pg_statement *lq_pgresult_statement(const lq_pg_query *q) LQ_MUST_CHECK;
+/* The parameters' oids that `ts` does not know. */
+int lq_pgstatement_unknowns(const lq_pg_statement *st, const lq_pgtypes *ts,
+                            uint32_t *out, int max);
+
+/* Keeps the answer to lq_pgtypes_sql; of the `asked` oids those that the
+ * server does not know are text. -ENOMEM. */
+int lq_pgresult_keep_types(const PGresult *r, lq_pgtypes *ts,
+                           const uint32_t *asked, int count) LQ_MUST_CHECK;
+
+#endif

@@ -1,0 +1,714 @@
+/* pgconn.c - see pgconn.h. */
+#include "pg/pgconn.h"
+
+#include <errno.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pg/opening.h"
+#include "pg/pieces.h"
+#include "pg/watch.h"
+
+enum {
+    ABANDONED_MS = 20,  /* for a query that ends soon by itself */
+    CANCEL_MS = 5000,   /* for the server to give something up */
+    NAME_CAP = 32,
+};
+
+/* What the server answers to a query, in order. */
+enum { STEP_PREPARE, STEP_DESCRIBE, STEP_RUN, STEP_SYNC };
+
+static lq_pg_query *first(const lq_list *list)
+{
+    return lq_list_is_empty(list)
+               ? NULL
+               : LQ_CONTAINER_OF(list->next, lq_pg_query, link);
+}
+
+static lq_timers *timers_of(const lq_pg_conn *c)
+{
+    return lq_loop_timers(c->cfg->loop);
+}
+
+bool lq_pg_conn_is_in_transaction(const lq_pg_conn *c)
+{
+    return PQtransactionStatus(c->pg) != PQTRANS_IDLE;
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+static void finish_told(lq_pg_query *q)
+{
+    if (q->err && !q->is_abandoned) ++*q->conn->cfg->errors;
+    q->state = LQ_PG_OVER;
+    q->conn = NULL;
+    if (q->is_abandoned)
+        lq_pg_query_free(q);
+    else if (!q->is_told)
+        q->on_done(q);
+}
+
+/* Fails them all; the server's own last words are better than libpq's. */
+static void fail_all(lq_list *list, int err, const char *text)
+{
+    char words[sizeof((lq_pg_failure){0}).text];
+    const char *last = NULL;
+    lq_list *link;
+    lq_pg_query *q = first(list);
+
+    if (q && q->failure)
+        last = PQresultErrorField(q->failure, PG_DIAG_MESSAGE_PRIMARY);
+    if (last) {
+        snprintf(words, sizeof words, "%s", last);
+        text = words;
+    }
+    while ((link = lq_list_pop_front(list))) {
+        q = LQ_CONTAINER_OF(link, lq_pg_query, link);
+        q->err = 0;
+        lq_pg_query_fail(q, err, text);
+        finish_told(q);
+    }
+}
+
+void lq_pg_conn_close(lq_pg_conn *c, int err)
+{
+    if (c->state == LQ_PG_CLOSING) return;
+    c->state = LQ_PG_CLOSING;
+    lq_timer_stop(timers_of(c), &c->timer);
+    lq_list_remove(&c->link);
+    lq_list_remove(&c->dirty);
+    lq_pg_opening_stop(c);
+    lq_pg_cancel_stop(c->cancel);
+    c->cancel = NULL;
+    c->polls++;
+    lq_pg_watch_close(c);
+    if (c->pg) PQfinish(c->pg);
+    c->pg = NULL;
+    fail_all(&c->sent, err, NULL);
+    fail_all(&c->unsent, err, NULL);
+    lq_pg_cache_fini(&c->prepared);
+    c->load = 0;
+    if (--c->polls == 0) c->cfg->on_freed(c);
+}
+
+static void lose(lq_pg_conn *c, const lq_pg_failure *f)
+{
+    lq_pg_failure copy = *f;
+
+    if (c->state == LQ_PG_CLOSING || c->is_lost) return;
+    c->is_lost = true;
+    fail_all(&c->sent, copy.err, copy.text[0] ? copy.text : NULL);
+    c->cfg->on_lost(c, &copy);
+    lq_pg_conn_close(c, copy.err);
+}
+
+/* libpq says that the connection is of no use any more. */
+static void lose_it(lq_pg_conn *c, const char *words)
+{
+    lq_pg_failure f;
+
+    lq_pg_failure_set(&f, LQ_ELOST, words ? words : PQerrorMessage(c->pg));
+    f.err = LQ_ELOST;
+    f.sqlstate[0] = '\0';
+    lose(c, &f);
+}
+
+void lq_pg_conn_failed(lq_pg_conn *c)
+{
+    lose(c, &c->failure);
+}
+
+/* ---- time --------------------------------------------------------------- */
+
+static bool is_paused(const lq_pg_query *q)
+{
+    return q->pieces && !q->is_abandoned && lq_pg_pieces_are_full(q->pieces);
+}
+
+static bool is_alone(const lq_pg_conn *c)
+{
+    return c->sent.next != &c->sent && c->sent.next == c->sent.prev;
+}
+
+/* When something is to be done; 0: nothing is. */
+static uint64_t due_of(const lq_pg_conn *c)
+{
+    const lq_pg_query *q = first(&c->sent);
+    uint64_t due = 0;
+
+    if (c->state == LQ_PG_CONNECTING) return c->connect_by_ms;
+    if (c->cancel_by_ms) return c->cancel_by_ms;
+    if (!q || is_paused(q)) return 0;
+    if (q->timeout_ms) due = c->head_ms + q->timeout_ms;
+    if (q->is_abandoned && !q->is_final && is_alone(c) &&
+        (!due || q->since_ms + ABANDONED_MS < due))
+        due = q->since_ms + ABANDONED_MS;
+    return due;
+}
+
+static void arm(lq_pg_conn *c)
+{
+    uint64_t due = due_of(c);
+
+    if (due == 0 || (lq_timer_is_set(&c->timer) && c->timer.at_ms <= due))
+        return;
+    if (lq_timer_start(timers_of(c), &c->timer, due) < 0)
+        lose_it(c, "not enough memory");
+}
+
+/* ---- cancelling --------------------------------------------------------- */
+
+static void add_sync(lq_pg_conn *c)
+{
+    lq_pg_query *q = lq_pg_query_new(LQ_PG_SYNC, 0, 0, 0);
+
+    if (!q) return; /* cancel_by_ms ends it */
+    q->is_abandoned = true;
+    q->is_final = true;
+    c->is_syncing = true;
+    q->conn = c;
+    q->state = LQ_PG_UNSENT;
+    q->link.prev = &c->unsent; /* in front */
+    q->link.next = c->unsent.next;
+    c->unsent.next->prev = &q->link;
+    c->unsent.next = &q->link;
+    c->load++;
+    lq_pg_conn_flush(c);
+}
+
+static void on_cancelled(void *data)
+{
+    lq_pg_conn *c = data;
+
+    c->cancel = NULL;
+    add_sync(c);
+}
+
+static void stall(lq_pg_conn *c, uint64_t now_ms)
+{
+    c->is_stalled = true;
+    c->cancel_by_ms = now_ms + CANCEL_MS;
+    c->cfg->on_change(c);
+}
+
+/* Without a key nothing can be asked for: it has until cancel_by_ms. */
+static void cancel(lq_pg_conn *c, uint64_t now_ms)
+{
+    lq_pg_cancel *made;
+
+    stall(c, now_ms);
+    if (c->state != LQ_PG_OPEN || !c->key[0]) return;
+    if (lq_pg_cancel_start(&made, c->cfg->loop, PQsocket(c->pg), c->key,
+                           on_cancelled, c) == 0)
+        c->cancel = made;
+}
+
+/* The server is done with what was to be given up. */
+static void unstall(lq_pg_conn *c)
+{
+    if (!c->is_stalled || c->cancel || c->is_syncing) return;
+    c->is_stalled = false;
+    c->cancel_by_ms = 0;
+}
+
+static void give_up_head(lq_pg_conn *c, uint64_t now_ms)
+{
+    lq_pg_query *q = first(&c->sent);
+    bool can_cancel = is_alone(c) && !q->is_final;
+
+    if (!q->is_abandoned) {
+        lq_pg_query_fail(q, LQ_EQUERYTIMEOUT, NULL);
+        q->is_told = true;
+        q->on_done(q);
+    }
+    if (c->state != LQ_PG_OPEN) return;
+    if (can_cancel)
+        cancel(c, now_ms);
+    else
+        stall(c, now_ms);
+}
+
+static void on_due(lq_timer *timer)
+{
+    lq_pg_conn *c = LQ_CONTAINER_OF(timer, lq_pg_conn, timer);
+    uint64_t now_ms = lq_loop_now(c->cfg->loop), due;
+
+    if (c->state == LQ_PG_CONNECTING) {
+        if (!c->failure.err)
+            lq_pg_failure_set(&c->failure, LQ_ETIMEOUT,
+                              "the server did not answer in time");
+        lose(c, &c->failure);
+        return;
+    }
+    due = due_of(c);
+    if (due && due <= now_ms) {
+        if (c->cancel_by_ms) {
+            lose_it(c, "the server does not answer");
+            return;
+        }
+        give_up_head(c, now_ms);
+    }
+    if (c->state == LQ_PG_OPEN) arm(c);
+}
+
+/* ---- sending ------------------------------------------------------------ */
+
+static void add_step(lq_pg_query *q, int step)
+{
+    q->steps[q->step_count++] = (uint8_t)step;
+}
+
+static lq_str sql_of(const lq_pg_statement *st)
+{
+    return (lq_str){st->sql, st->len};
+}
+
+static void name_of(char *name, const lq_pg_entry *e)
+{
+    snprintf(name, NAME_CAP, "lq_%llu", (unsigned long long)e->number);
+}
+
+/* Forgets a statement and lets the server forget it. */
+static void close_statement(lq_pg_conn *c, lq_pg_entry *e)
+{
+    char name[NAME_CAP], sql[NAME_CAP + 16];
+    lq_pg_query *q;
+
+    name_of(name, e);
+    snprintf(sql, sizeof sql, "deallocate %s", name);
+    lq_pg_cache_remove(&c->prepared, e);
+    q = lq_pg_query_text(LQ_PG_RUN, (lq_str){sql, strlen(sql)});
+    if (!q) return;
+    q->is_abandoned = true;
+    lq_pg_conn_add(c, q);
+}
+
+static bool has_same_types(const lq_pg_statement *a, const lq_pg_statement *b)
+{
+    return a == b || a->count < 0 || b->count < 0 ||
+           (a->count == b->count &&
+            memcmp(a->types, b->types,
+                   sizeof *a->types * (size_t)a->count) == 0);
+}
+
+/* Makes the statement known to the server under `name`, "" when that is not
+ * for long. Returns whether libpq has taken it. */
+static bool prepare(lq_pg_conn *c, lq_pg_query *q, lq_pg_statement *st,
+                    char *name)
+{
+    bool is_kept = c->cfg->prepare && st->class == LQ_PG_PLAIN;
+    lq_pg_entry *e = NULL, *old;
+
+    if (is_kept) e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
+    if (e && !has_same_types(e->statement, st)) {
+        close_statement(c, e);
+        e = NULL;
+    } else if (e) {
+        name_of(name, e);
+        return true;
+    }
+    q->was_cached = false;
+    old = is_kept ? lq_pg_cache_oldest(&c->prepared) : NULL;
+    if (old) close_statement(c, old);
+    if (is_kept) e = lq_pg_cache_put(&c->prepared, st);
+    name[0] = '\0';
+    if (e) name_of(name, e);
+    add_step(q, STEP_PREPARE);
+    return PQsendPrepare(c->pg, name, st->sql, st->count > 0 ? st->count : 0,
+                         st->types) == 1;
+}
+
+static bool send_item(lq_pg_conn *c, lq_pg_query *q, const lq_pg_item *it)
+{
+    const char *const *values = q->value_ptrs + it->first;
+    const int *lens = q->value_lens + it->first;
+    const int *formats = q->value_formats + it->first;
+    lq_pg_statement *st = it->statement;
+    char name[NAME_CAP];
+
+    if (!c->cfg->prepare || st->class != LQ_PG_PLAIN ||
+        q->kind == LQ_PG_STREAM) {
+        add_step(q, STEP_RUN);
+        return PQsendQueryParams(c->pg, st->sql, it->count,
+                                 st->count > 0 ? st->types : NULL, values,
+                                 lens, formats, st->is_binary) == 1;
+    }
+    if (!prepare(c, q, st, name)) return false;
+    add_step(q, STEP_RUN);
+    return PQsendQueryPrepared(c->pg, name, it->count, values, lens, formats,
+                               st->is_binary) == 1;
+}
+
+static bool send_describe(lq_pg_conn *c, lq_pg_query *q)
+{
+    char name[NAME_CAP];
+
+    if (!prepare(c, q, q->items[0].statement, name)) return false;
+    add_step(q, STEP_DESCRIBE);
+    return PQsendDescribePrepared(c->pg, name) == 1;
+}
+
+static bool send_steps(lq_pg_conn *c, lq_pg_query *q)
+{
+    int i;
+
+    q->was_cached = true;
+    if (q->kind == LQ_PG_DESCRIBE) {
+        if (!send_describe(c, q)) return false;
+    } else {
+        for (i = 0; i < q->count; i++)
+            if (!send_item(c, q, &q->items[i])) return false;
+    }
+    if (q->kind == LQ_PG_STREAM && !PQsetSingleRowMode(c->pg)) return false;
+    add_step(q, STEP_SYNC);
+    return PQpipelineSync(c->pg) == 1;
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events);
+
+static void watch(lq_pg_conn *c)
+{
+    const lq_pg_query *q = first(&c->sent);
+    int events = c->is_blocked ? UV_WRITABLE : 0;
+
+    if (c->state != LQ_PG_OPEN) return;
+    if (!q || !is_paused(q)) events |= UV_READABLE;
+    if (lq_pg_watch(c, events, on_poll) < 0) lose_it(c, "cannot be watched");
+}
+
+/* Returns whether the connection is still there. */
+static bool push_out(lq_pg_conn *c)
+{
+    int left = PQflush(c->pg);
+
+    if (left < 0) {
+        lose_it(c, NULL);
+        return false;
+    }
+    c->is_blocked = left > 0;
+    return true;
+}
+
+static bool send_one(lq_pg_conn *c, lq_pg_query *q)
+{
+    if (lq_list_is_empty(&c->sent)) c->head_ms = lq_loop_update(c->cfg->loop);
+    lq_list_remove(&q->link);
+    lq_list_push_back(&c->sent, &q->link);
+    q->state = LQ_PG_SENT;
+    if (!send_steps(c, q)) {
+        lose_it(c, NULL);
+        return false;
+    }
+    return push_out(c);
+}
+
+/* A stalled connection sends nothing but the sync that ends that. */
+static bool may_send(const lq_pg_conn *c, const lq_pg_query *q)
+{
+    return q && !c->is_blocked &&
+           (!c->is_stalled || (q->kind == LQ_PG_SYNC && c->is_syncing));
+}
+
+void lq_pg_conn_flush(lq_pg_conn *c)
+{
+    lq_pg_query *q;
+
+    lq_list_remove(&c->dirty);
+    if (c->state != LQ_PG_OPEN) return;
+    while (may_send(c, q = first(&c->unsent)))
+        if (!send_one(c, q)) return;
+    arm(c);
+    watch(c);
+}
+
+static void flush_later(lq_pg_conn *c)
+{
+    if (!lq_list_is_empty(&c->dirty)) return;
+    lq_list_push_back(c->cfg->dirty, &c->dirty);
+    lq_loop_again(c->cfg->loop);
+}
+
+void lq_pg_conn_add(lq_pg_conn *c, lq_pg_query *q)
+{
+    q->conn = c;
+    q->state = LQ_PG_UNSENT;
+    lq_list_push_back(&c->unsent, &q->link);
+    c->load++;
+    flush_later(c);
+}
+
+/* ---- what the server answers -------------------------------------------- */
+
+static bool is_code(const PGresult *r, const char *code)
+{
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+
+    return state && strcmp(state, code) == 0;
+}
+
+/* The server did not know its statement, or knew it for a table that was
+ * another one then: nothing has run. */
+static bool may_retry(const lq_pg_conn *c, const lq_pg_query *q)
+{
+    const char *where;
+
+    if (!q->failure || !q->was_cached || q->is_retried || q->is_told ||
+        q->is_abandoned || lq_pg_conn_is_in_transaction(c))
+        return false;
+    if (is_code(q->failure, "26000")) return true;
+    where = PQresultErrorField(q->failure, PG_DIAG_SOURCE_FUNCTION);
+    return is_code(q->failure, "0A000") && where &&
+           strcmp(where, "RevalidateCachedQuery") == 0;
+}
+
+static void forget_statements(lq_pg_conn *c, const lq_pg_query *q)
+{
+    const lq_pg_statement *st;
+    lq_pg_entry *e;
+    int i;
+
+    for (i = 0; i < q->count; i++) {
+        st = q->items[i].statement;
+        e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
+        if (e) lq_pg_cache_remove(&c->prepared, e);
+    }
+}
+
+static void retry(lq_pg_conn *c, lq_pg_query *q)
+{
+    forget_statements(c, q);
+    lq_pg_query_reset(q);
+    q->is_retried = true;
+    q->state = LQ_PG_UNSENT;
+    q->link.prev = &c->unsent; /* in front */
+    q->link.next = c->unsent.next;
+    c->unsent.next->prev = &q->link;
+    c->unsent.next = &q->link;
+    flush_later(c);
+}
+
+/* What the app's own statements have done to ours. */
+static void look_at_tag(lq_pg_conn *c, const lq_pg_query *q)
+{
+    const char *tag = q->count && q->items[0].result
+                          ? PQcmdStatus(q->items[0].result)
+                          : "";
+
+    if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)
+        lq_pg_cache_clear(&c->prepared);
+}
+
+static void finish(lq_pg_conn *c, lq_pg_query *q)
+{
+    lq_list_remove(&q->link);
+    c->head_ms = lq_loop_now(c->cfg->loop);
+    if (LQ_UNLIKELY(q->failure != NULL)) {
+        if (may_retry(c, q)) {
+            retry(c, q);
+            return;
+        }
+        lq_pg_query_fail(q, LQ_EINVALID, NULL);
+    } else if (q->count > 0 &&
+               q->items[0].statement->class == LQ_PG_SESSION) {
+        look_at_tag(c, q);
+    }
+    c->load--;
+    if (q->kind == LQ_PG_SYNC) c->is_syncing = false;
+    if (c->is_stalled) unstall(c);
+    finish_told(q);
+    if (c->state == LQ_PG_OPEN) c->cfg->on_change(c);
+}
+
+static void keep_failure(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
+{
+    if (q->steps[q->step] == STEP_PREPARE) forget_statements(c, q);
+    if (q->failure)
+        PQclear(r);
+    else
+        q->failure = r;
+}
+
+static void keep_result(lq_pg_query *q, PGresult *r)
+{
+    switch (q->steps[q->step]) {
+    case STEP_DESCRIBE: q->items[0].result = r; return;
+    case STEP_RUN: q->items[q->item++].result = r; return;
+    default: PQclear(r);
+    }
+}
+
+static void keep_row(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
+{
+    bool was_empty;
+
+    c->head_ms = lq_loop_now(c->cfg->loop);
+    if (q->is_abandoned || q->is_told || !q->pieces) {
+        PQclear(r);
+        return;
+    }
+    was_empty = lq_pg_pieces_are_empty(q->pieces);
+    lq_pg_pieces_put(q->pieces, r, 0);
+    if (was_empty) q->on_done(q);
+}
+
+static void on_result(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
+{
+    q->has_result = true;
+    switch (PQresultStatus(r)) {
+    case PGRES_PIPELINE_SYNC:
+        PQclear(r);
+        finish(c, q);
+        break;
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_EMPTY_QUERY: keep_result(q, r); break;
+    case PGRES_SINGLE_TUPLE: keep_row(c, q, r); break;
+    case PGRES_PIPELINE_ABORTED: PQclear(r); break;
+    case PGRES_FATAL_ERROR:
+        if (PQstatus(c->pg) == CONNECTION_BAD) {
+            lose_it(c, PQresultErrorMessage(r));
+            PQclear(r);
+        } else {
+            keep_failure(c, q, r);
+        }
+        break;
+    default:
+        PQclear(r);
+        lose_it(c, "the server has begun something that a query cannot be");
+        break;
+    }
+}
+
+static void read_results(lq_pg_conn *c)
+{
+    lq_pg_query *q;
+    PGresult *r;
+    int empty = 0;
+
+    while (c->state == LQ_PG_OPEN && (q = first(&c->sent)) && !is_paused(q) &&
+           !PQisBusy(c->pg)) {
+        r = PQgetResult(c->pg);
+        if (r) {
+            empty = 0;
+            on_result(c, q, r);
+        } else if (++empty > 3) {
+            lose_it(c, "the server's answers do not fit what was asked");
+        } else if (q->has_result && q->steps[q->step] != STEP_SYNC) {
+            q->step++;
+            q->has_result = false;
+        }
+    }
+}
+
+static void read_notifications(lq_pg_conn *c)
+{
+    PGnotify *n;
+
+    while (c->state == LQ_PG_OPEN && (n = PQnotifies(c->pg))) {
+        if (c->cfg->on_notify) c->cfg->on_notify(c, n->relname, n->extra);
+        PQfreemem(n);
+    }
+}
+
+/* An error of the socket shows in the read. */
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    lq_pg_conn *c = lq_pg_watch_of(handle);
+
+    if (!c) return;
+    if (status < 0) {
+        c->poll->events = 0;
+        events = UV_READABLE;
+    }
+    if (events & UV_WRITABLE) {
+        if (!push_out(c)) return;
+        lq_pg_conn_flush(c);
+        if (c->state != LQ_PG_OPEN) return;
+    }
+    if (events & UV_READABLE) {
+        if (!PQconsumeInput(c->pg)) {
+            read_results(c); /* what has come in front of the end */
+            if (c->state == LQ_PG_OPEN) lose_it(c, NULL);
+            return;
+        }
+        read_results(c);
+        read_notifications(c);
+    }
+    if (c->state != LQ_PG_OPEN) return;
+    arm(c);
+    watch(c);
+}
+
+/* ---- for the pool ------------------------------------------------------- */
+
+static bool writes_iso_dates(const lq_pg_conn *c)
+{
+    const char *style = PQparameterStatus(c->pg, "DateStyle");
+
+    return !style || strncmp(style, "ISO", 3) == 0;
+}
+
+static int set_dates(lq_pg_conn *c)
+{
+    lq_pg_query *q =
+        lq_pg_query_text(LQ_PG_RUN, LQ_STR("set datestyle = 'ISO'"));
+
+    if (!q) return -ENOMEM;
+    q->is_abandoned = true;
+    lq_pg_conn_add(c, q);
+    return 0;
+}
+
+void lq_pg_conn_opened(lq_pg_conn *c)
+{
+    c->state = LQ_PG_OPEN;
+    lq_timer_stop(timers_of(c), &c->timer);
+    c->must_set_dates = !writes_iso_dates(c);
+    if (c->must_set_dates && set_dates(c) < 0) {
+        lose_it(c, "not enough memory");
+        return;
+    }
+    watch(c);
+    if (c->state == LQ_PG_OPEN) c->cfg->on_open(c);
+}
+
+void lq_pg_conn_abandon(lq_pg_conn *c, lq_pg_query *q)
+{
+    q->is_abandoned = true;
+    q->since_ms = lq_loop_now(c->cfg->loop);
+    arm(c);
+    if (c->state == LQ_PG_OPEN && q->pieces) lq_pg_conn_go_on(c, q);
+}
+
+void lq_pg_conn_go_on(lq_pg_conn *c, lq_pg_query *q)
+{
+    (void)q;
+    if (c->state != LQ_PG_OPEN) return;
+    read_results(c);
+    if (c->state != LQ_PG_OPEN) return;
+    arm(c);
+    watch(c);
+}
+
+int lq_pg_conn_open(lq_pg_conn **out, const lq_pg_conn_cfg *cfg)
+{
+    lq_pg_conn *c = lq_mem_zalloc(sizeof *c);
+    int err;
+
+    if (!c) return -ENOMEM;
+    c->cfg = cfg;
+    lq_list_init(&c->link);
+    lq_list_init(&c->dirty);
+    lq_list_init(&c->unsent);
+    lq_list_init(&c->sent);
+    lq_pg_cache_init(&c->prepared, cfg->cache);
+    lq_timer_init(&c->timer, on_due);
+    if ((err = lq_pg_opening_start(c)) < 0) {
+        lq_mem_free(c);
+        return err;
+    }
+    *out = c;
+    return 0;
+}
