@@ -33,16 +33,16 @@ enum { ROWS, ROW, VALUE, BATCH };
 
 /* Of one state. */
 struct lq_dbs {
-    lq_list open;   /* databases that are not closed */
-    size_t lookups; /* names that are being looked up */
-    lq_buf bytes;   /* parameters on their way into a query */
-    lq_buf params;  /* ... where they stand there: lq_pgparam */
-    lq_buf scratch; /* an element of an array */
+    lq_list open;          /* databases that are not closed */
+    size_t lookups;        /* names that are being looked up */
+    lq_buf bytes;          /* parameters on their way into a query */
+    lq_buf params;         /* ... where they stand there: lq_pgparam */
+    lq_buf scratch;        /* an element of an array */
     lq_pg_query *decoding; /* freed by the next one, should an error raise */
 };
 
 typedef struct database {
-    lq_list link; /* of dbs->open */
+    lq_list link;     /* of dbs->open */
     lq_pg_pool *pool; /* NULL: closed */
     lq_pg_cache statements;
     lq_pgtypes types;
@@ -96,6 +96,17 @@ static target check_target(lua_State *L)
     if (d) return (target){check_open(L, d), NULL};
     s = check_session(L, 1);
     return (target){check_open(L, s->db), s->lease};
+}
+
+/* The same behind a wait, where it may be closed: whoever asks again checks. */
+static target target_of(lua_State *L)
+{
+    database *d = luaL_testudata(L, 1, LQ_DB_TYPE);
+    session *s;
+
+    if (d) return (target){d, NULL};
+    s = luaL_checkudata(L, 1, LQ_DB_SESSION_TYPE);
+    return (target){s->db, s->lease};
 }
 
 /* ---- statements --------------------------------------------------------- */
@@ -210,7 +221,8 @@ static int ask(lua_State *L, lq_task *t, const target *to, lq_pg_query *q,
 {
     q->data = t;
     q->on_done = on_done;
-    if (lq_pg_submit(to->db->pool, to->lease, q) < 0)
+    if (!to->db->pool) lq_pg_query_fail(q, LQ_ECLOSED, NULL);
+    if (q->err || lq_pg_submit(to->db->pool, to->lease, q) < 0)
         return push_failure(L, t->vm, q);
     return lq_task_wait(L, t, on_cancel, q, k);
 }
@@ -320,11 +332,12 @@ static void fill(lq_pg_query *q, const struct lq_dbs *dbs, int *next)
         q->items[i].first = at;
         for (n = st->count; n > 0; n--) {
             p = &ps[at++];
-            lq_pg_query_value(
-                q, i,
-                (lq_str){p->is_null ? NULL : p->len ? bytes + p->at : "",
-                         p->len},
-                p->is_binary);
+            lq_pg_query_value(q, i,
+                              (lq_str){p->is_null ? NULL
+                                       : p->len   ? bytes + p->at
+                                                  : "",
+                                       p->len},
+                              p->is_binary);
         }
     }
     *next = at;
@@ -375,12 +388,9 @@ static int types_k(lua_State *L, int status, lua_KContext context)
     int count, tag = q->tag;
 
     (void)status;
+    if (q->err) return push_failure(L, t->vm, q);
     begin_decoding(t->vm, q);
-    to = check_target(L);
-    if (q->err) {
-        t->vm->dbs->decoding = NULL;
-        return push_failure(L, t->vm, q);
-    }
+    to = target_of(L);
     count = read_oids(q->value_ptrs[0], asked);
     if (lq_pgresult_keep_types(q->items[0].result, &to.db->types, asked,
                                count) < 0)
@@ -398,9 +408,8 @@ static int ask_types(lua_State *L, lq_task *t, const target *to,
     static const uint32_t type = LQ_PGOID_OIDS;
     char text[UNKNOWN_MAX * 11 + 2];
     size_t len = put_oids(text, sizeof text, oids, count);
-    lq_pg_statement *st =
-        lq_pg_statement_new((lq_str){lq_pgtypes_sql, strlen(lq_pgtypes_sql)},
-                            &type, 1);
+    lq_pg_statement *st = lq_pg_statement_new(
+        (lq_str){lq_pgtypes_sql, strlen(lq_pgtypes_sql)}, &type, 1);
     lq_pg_query *q = st ? lq_pg_query_new(LQ_PG_RUN, 1, 1, len) : NULL;
 
     if (q) {
@@ -419,16 +428,14 @@ static int ask_types(lua_State *L, lq_task *t, const target *to,
 static int describe_k(lua_State *L, int status, lua_KContext context)
 {
     lq_task *t = (lq_task *)context;
-    lq_pg_query *q = begin_decoding(t->vm, t->wait);
-    target to = check_target(L);
+    lq_pg_query *q = t->wait;
+    target to = target_of(L);
     lq_pg_statement *st;
     int tag = q->tag, err;
 
     (void)status;
-    if (q->err) {
-        t->vm->dbs->decoding = NULL;
-        return push_failure(L, t->vm, q);
-    }
+    if (q->err) return push_failure(L, t->vm, q);
+    begin_decoding(t->vm, q);
     st = lq_pgresult_statement(q);
     err = st ? replace_statement(to.db, st) : -ENOMEM;
     lq_pg_statement_rele(st);
@@ -490,11 +497,10 @@ static int answer(lua_State *L, lq_vm *vm, const target *to, lq_pg_query *q)
 static int run_k(lua_State *L, int status, lua_KContext context)
 {
     lq_task *t = (lq_task *)context;
-    lq_pg_query *q = begin_decoding(t->vm, t->wait);
-    target to = check_target(L);
+    lq_pg_query *q = t->wait;
+    target to = target_of(L);
 
     (void)status;
-    t->vm->dbs->decoding = NULL;
     if (LQ_UNLIKELY(q->err)) return push_query_failure(L, t->vm, &to, q);
     return answer(L, t->vm, &to, q);
 }
@@ -517,8 +523,8 @@ static int run(lua_State *L, lq_task *t, const target *to, int tag)
     }
     if (err < 0) return push_nul_failure(L);
     values = (int)(lq_buf_len(&dbs->params) / sizeof(lq_pgparam));
-    q = begin_decoding(t->vm, lq_pg_query_new(LQ_PG_RUN, n, values,
-                                              lq_buf_len(&dbs->bytes)));
+    q = begin_decoding(
+        t->vm, lq_pg_query_new(LQ_PG_RUN, n, values, lq_buf_len(&dbs->bytes)));
     if (!q) return luaL_error(L, "not enough memory");
     for (i = 0; i < n; i++) {
         r = open_item(L, tag, i);
@@ -760,9 +766,8 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg methods[] = {
-    {"batch", m_batch}, {"close", m_close}, {"one", m_one},
-    {"query", m_query}, {"stats", m_stats}, {"value", m_value},
-    {NULL, NULL},
+    {"batch", m_batch}, {"close", m_close}, {"one", m_one}, {"query", m_query},
+    {"stats", m_stats}, {"value", m_value}, {NULL, NULL},
 };
 
 static const luaL_Reg metamethods[] = {

@@ -174,7 +174,8 @@ typedef struct reader {
 static _Noreturn void fail(reader *r)
 {
     luaL_error(r->L, "an array of the database cannot be read");
-    for (;;) {}
+    for (;;) {
+    }
 }
 
 static char peek(reader *r)
@@ -246,7 +247,11 @@ void lq_pgarray_push(lua_State *L, const lq_pgreader *in, const lq_pgtype *type,
                      const char *s, size_t len)
 {
     const char *bounds = memchr(s, '{', len);
-    reader r = {L, in, s, s + len, lq_pgtypes_find(in->types, type->element),
+    reader r = {L,
+                in,
+                s,
+                s + len,
+                lq_pgtypes_find(in->types, type->element),
                 type->delimiter};
 
     if (*s == '[' && bounds) r.at = bounds; /* [0:1]={...} */

@@ -126,8 +126,8 @@ int lq_pgparam_put(lua_State *L, int idx, const lq_pgtypes *ts, uint32_t oid,
         if (p->is_null) break;
         /* fall through */
     default:
-        luaL_error(L, "a %s cannot be %s of a statement",
-                   luaL_typename(L, idx), where);
+        luaL_error(L, "a %s cannot be %s of a statement", luaL_typename(L, idx),
+                   where);
     }
     p->len = lq_buf_len(out) - p->at;
     if (p->len > INT32_MAX) luaL_error(L, "%s is larger than 2 GiB", where);

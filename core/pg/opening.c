@@ -42,7 +42,8 @@ static void take_sqlstate(lq_pg_failure *f)
 
     while ((at = strstr(at, ":  "))) {
         at += 3;
-        for (i = 0; i < 5 && isalnum((unsigned char)at[i]); i++) {}
+        for (i = 0; i < 5 && isalnum((unsigned char)at[i]); i++) {
+        }
         if (i < 5 || at[5] != ':' || at[6] != ' ') continue;
         memcpy(f->sqlstate, at, 5);
         memmove(at, at + 7, strlen(at + 7) + 1);
@@ -53,8 +54,9 @@ static void take_sqlstate(lq_pg_failure *f)
 /* libpq has only words for what the system says. */
 static int errno_of(const char *text)
 {
-    static const int list[] = {ECONNREFUSED, ENOENT, ETIMEDOUT, EHOSTUNREACH,
-                               ENETUNREACH, ECONNRESET, EACCES, EPIPE};
+    static const int list[] = {ECONNREFUSED, ENOENT,      ETIMEDOUT,
+                               EHOSTUNREACH, ENETUNREACH, ECONNRESET,
+                               EACCES,       EPIPE};
     char words[128];
     size_t i;
 
@@ -94,8 +96,8 @@ static void begin_trace(lq_pg_conn *c)
 
 static void read_key(lq_pg_conn *c)
 {
-    const char *at = c->trace.text ? strstr(c->trace.text, "BackendKeyData")
-                                   : NULL;
+    const char *at =
+        c->trace.text ? strstr(c->trace.text, "BackendKeyData") : NULL;
     int pid, secret;
 
     if (!at || sscanf(at, "BackendKeyData %d %d", &pid, &secret) != 2) return;
@@ -233,8 +235,8 @@ int lq_pg_opening_start(lq_pg_conn *c)
     int err;
 
     c->connect_by_ms = lq_loop_update(cfg->loop) + cfg->connect_ms;
-    err = lq_timer_start(lq_loop_timers(cfg->loop), &c->timer,
-                         c->connect_by_ms);
+    err =
+        lq_timer_start(lq_loop_timers(cfg->loop), &c->timer, c->connect_by_ms);
     if (err < 0) return err;
     c->lookup = NULL;
     err = lq_pg_lookup_start(&l, cfg->loop, cfg->url, cfg->lookups,

@@ -12,8 +12,8 @@
 #include "pg/watch.h"
 
 enum {
-    ABANDONED_MS = 20,  /* for a query that ends soon by itself */
-    CANCEL_MS = 5000,   /* for the server to give something up */
+    ABANDONED_MS = 20, /* for a query that ends soon by itself */
+    CANCEL_MS = 5000,  /* for the server to give something up */
     NAME_CAP = 32,
 };
 
@@ -289,8 +289,8 @@ static bool has_same_types(const lq_pg_statement *a, const lq_pg_statement *b)
 {
     return a == b || a->count < 0 || b->count < 0 ||
            (a->count == b->count &&
-            memcmp(a->types, b->types,
-                   sizeof *a->types * (size_t)a->count) == 0);
+            memcmp(a->types, b->types, sizeof *a->types * (size_t)a->count) ==
+                0);
 }
 
 /* Makes the statement known to the server under `name`, "" when that is not
@@ -332,8 +332,8 @@ static bool send_item(lq_pg_conn *c, lq_pg_query *q, const lq_pg_item *it)
         q->kind == LQ_PG_STREAM) {
         add_step(q, STEP_RUN);
         return PQsendQueryParams(c->pg, st->sql, it->count,
-                                 st->count > 0 ? st->types : NULL, values,
-                                 lens, formats, st->is_binary) == 1;
+                                 st->count > 0 ? st->types : NULL, values, lens,
+                                 formats, st->is_binary) == 1;
     }
     if (!prepare(c, q, st, name)) return false;
     add_step(q, STEP_RUN);
@@ -492,9 +492,8 @@ static void retry(lq_pg_conn *c, lq_pg_query *q)
 /* What the app's own statements have done to ours. */
 static void look_at_tag(lq_pg_conn *c, const lq_pg_query *q)
 {
-    const char *tag = q->count && q->items[0].result
-                          ? PQcmdStatus(q->items[0].result)
-                          : "";
+    const char *tag =
+        q->count && q->items[0].result ? PQcmdStatus(q->items[0].result) : "";
 
     if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)
         lq_pg_cache_clear(&c->prepared);
@@ -510,8 +509,7 @@ static void finish(lq_pg_conn *c, lq_pg_query *q)
             return;
         }
         lq_pg_query_fail(q, LQ_EINVALID, NULL);
-    } else if (q->count > 0 &&
-               q->items[0].statement->class == LQ_PG_SESSION) {
+    } else if (q->count > 0 && q->items[0].statement->class == LQ_PG_SESSION) {
         look_at_tag(c, q);
     }
     c->load--;

@@ -42,8 +42,8 @@ typedef struct lq_pg_conn_cfg {
     lq_loop *loop;
     const lq_log *log;
     const lq_pg_url *url;
-    size_t *lookups; /* under way */
-    lq_list *dirty;  /* connections with something to send */
+    size_t *lookups;  /* under way */
+    lq_list *dirty;   /* connections with something to send */
     uint64_t *errors; /* counts queries that have failed */
     uint64_t connect_ms;
     bool prepare;
@@ -76,7 +76,7 @@ typedef struct lq_pg_poll {
 
 struct lq_pg_conn {
     const lq_pg_conn_cfg *cfg;
-    lq_list link; /* of the pool's connections */
+    lq_list link;  /* of the pool's connections */
     lq_list dirty; /* of cfg.dirty, when there is something to send */
     lq_pg_conn_state state;
     void *holder;     /* the pool's: who has it for himself; NULL: everybody */

@@ -88,8 +88,8 @@ static uint64_t due_of(const lq_pg_pool *p)
     if (!lq_list_is_empty(&p->line))
         due = sooner(due, query_of(p->line.next)->since_ms + p->cfg.acquire_ms);
     if (!lq_list_is_empty(&p->leases))
-        due = sooner(due,
-                     lease_of(p->leases.next)->since_ms + p->cfg.acquire_ms);
+        due =
+            sooner(due, lease_of(p->leases.next)->since_ms + p->cfg.acquire_ms);
     return due;
 }
 
@@ -168,8 +168,8 @@ static void pause_opening(lq_pg_pool *p, const lq_pg_failure *f)
 
     if (ms > RETRY_MAX_MS) ms = RETRY_MAX_MS;
     p->retry_ms = ms;
-    p->retry_at_ms = lq_loop_now(p->cfg.loop) + ms / 2 +
-                     next_random(p) % (ms / 2 + 1);
+    p->retry_at_ms =
+        lq_loop_now(p->cfg.loop) + ms / 2 + next_random(p) % (ms / 2 + 1);
     p->failure = *f;
     /* Without memory for a timer the next query tries. */
     if (arm(p) < 0) p->retry_at_ms = 0;
@@ -206,8 +206,7 @@ static lq_pg_conn *least_loaded(const lq_pg_pool *p)
 
     for (link = p->conns.next; link != &p->conns; link = link->next) {
         c = conn_of(link);
-        if (!lq_pg_conn_is_free(c) || (best && c->load >= best->load))
-            continue;
+        if (!lq_pg_conn_is_free(c) || (best && c->load >= best->load)) continue;
         best = c;
         if (c->load == 0) break;
     }
@@ -498,8 +497,7 @@ int lq_pg_submit(lq_pg_pool *p, lq_pg_lease *lease, lq_pg_query *q)
     if (!q->timeout_ms) q->timeout_ms = p->cfg.query_ms;
     if (lease && !lease->conn) return refuse(p, q, &lease->failure);
     if (p->is_closed) return refuse(p, q, &f);
-    c = lease ? lease->conn
-              : place_for(p, p->waiting);
+    c = lease ? lease->conn : place_for(p, p->waiting);
     if (!c) return put_in_line(p, q);
     give_query(p, c, q);
     return 0;

@@ -27,7 +27,7 @@ typedef struct lq_pg_lease lq_pg_lease;
 typedef struct lq_pg_pool_cfg {
     lq_loop *loop;
     const lq_log *log;
-    lq_str url; /* copied */
+    lq_str url;      /* copied */
     size_t *lookups; /* counts names that are being looked up: it outlives the
                         pool until it is 0 */
     int size;

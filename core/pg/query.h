@@ -53,8 +53,8 @@ struct lq_pg_query {
     bool is_abandoned; /* nobody wants the answer */
     bool is_final;     /* a COMMIT: never cancelled */
     bool is_retried;   /* its statement was prepared again */
-    bool is_told;      /* on_done has been called while the server works on it */
-    bool was_cached;   /* every statement had been prepared before */
+    bool is_told;    /* on_done has been called while the server works on it */
+    bool was_cached; /* every statement had been prepared before */
     struct lq_pg_conn *conn;
     struct lq_pg_pool *pool;
     uint64_t timeout_ms; /* from when the server can work on it; 0: none */
@@ -65,7 +65,7 @@ struct lq_pg_query {
      * written. Out of the loop; may drop the query. */
     void (*on_done)(lq_pg_query *);
     void *data;
-    int tag; /* of whoever asks */
+    int tag;             /* of whoever asks */
     lq_pg_query *behind; /* of whoever asks: freed with this one; or NULL */
 
     int count; /* of items */

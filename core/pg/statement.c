@@ -85,9 +85,9 @@ lq_pg_entry *lq_pg_cache_find(lq_pg_cache *c, lq_str sql, uint64_t hash)
 {
     lq_pg_entry *e = c->buckets ? c->buckets[hash & c->mask] : NULL;
 
-    while (e && (e->statement->hash != hash ||
-                 !lq_str_equal(
-                     sql, (lq_str){e->statement->sql, e->statement->len})))
+    while (e &&
+           (e->statement->hash != hash ||
+            !lq_str_equal(sql, (lq_str){e->statement->sql, e->statement->len})))
         e = e->next;
     if (e && c->by_age.next != &e->by_age) {
         lq_list_remove(&e->by_age);

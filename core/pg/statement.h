@@ -21,10 +21,10 @@ typedef struct lq_pg_statement {
     atomic_int refs;
     lq_pg_class class;
     uint64_t hash;
-    int count; /* of parameters; -1: nobody has asked the server */
+    int count;      /* of parameters; -1: nobody has asked the server */
     bool is_binary; /* results come in binary form */
     size_t len;
-    const char *sql; /* with a NUL behind it */
+    const char *sql;  /* with a NUL behind it */
     uint32_t types[]; /* of the parameters: oids */
 } lq_pg_statement;
 

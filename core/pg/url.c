@@ -42,8 +42,9 @@ static int refuse(lq_err *err, char *message)
     if (strncmp(message, harmless, sizeof harmless - 1) == 0)
         len = strcspn(message, "\n");
     else
-        len = (size_t)(strstr(message, ": \"") ? strstr(message, ": \"") - message
-                                              : 0);
+        len =
+            (size_t)(strstr(message, ": \"") ? strstr(message, ": \"") - message
+                                             : 0);
     if (len > 0 && len < 150)
         lq_err_set(err, LQ_EINVALID, "the url cannot be read: %.*s", (int)len,
                    message);
@@ -84,12 +85,20 @@ static int cut(lq_pg_url *u, char *list, size_t at)
     return n;
 }
 
+static bool is_port(const char *text)
+{
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+
+    return *text == '\0' || (*text >= '0' && *text <= '9' && *end == '\0' &&
+                             port > 0 && port <= 65535);
+}
+
 static int read_hosts(lq_pg_url *u, lq_err *err)
 {
-    const char *texts[3] = {
-        or_environment(option(u, "host"), "PGHOST"),
-        or_environment(option(u, "hostaddr"), "PGHOSTADDR"),
-        or_environment(option(u, "port"), "PGPORT")};
+    const char *texts[3] = {or_environment(option(u, "host"), "PGHOST"),
+                            or_environment(option(u, "hostaddr"), "PGHOSTADDR"),
+                            or_environment(option(u, "port"), "PGPORT")};
     static const size_t at[3] = {offsetof(lq_pg_host, name),
                                  offsetof(lq_pg_host, address),
                                  offsetof(lq_pg_host, port)};
@@ -115,6 +124,10 @@ static int read_hosts(lq_pg_url *u, lq_err *err)
         if (counts[1] == 1) u->hosts[n].address = u->hosts[0].address;
         if (counts[2] == 1) u->hosts[n].port = u->hosts[0].port;
     }
+    for (n = 0; n < u->count; n++)
+        if (!is_port(u->hosts[n].port))
+            return lq_err_set(err, LQ_EINVALID,
+                              "the url has a port that is none");
     return 0;
 }
 

@@ -175,7 +175,7 @@ for _, workers in ipairs { 1, 4 } do
       it("json and jsonb are values", function()
         assert.are.same({ a = { 1, { b = "c" } } }, echo("jsonb", "{ a = { 1, { b = 'c' } } }"))
         assert.are.same({ 1, 2 }, echo("json", "{ 1, 2 }"))
-        assert.are.same({ x = 1 }, echo("json", [['{"x":1}']]:gsub("'", "[[", 1):gsub("'", "]]", 1)))
+        assert.are.same({ x = 1 }, echo("json", [['{"x":1}']]))
         assert.are.equal(5, echo("jsonb", "5"))
         assert.is_true(echo("jsonb", "true"))
         assert.is_true((run "return db:value [[select 'null'::jsonb]] == aq.null"))

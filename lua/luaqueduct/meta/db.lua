@@ -18,19 +18,21 @@ function core.open(options) end
 
 --- What `aq.db.open` can be told.
 ---@class luaqueduct.DatabaseOptions
----@field url string `postgres://user:password@host:5432/database?sslmode=require`; what it does not say is libpq's default
+---@field url string `postgres://user:password@host:5432/database`; the rest is libpq's default
 ---@field size? integer connections at most; 4 unless given
 ---@field shared? boolean one pool for the whole runtime instead of one in each worker
----@field query_timeout? number seconds, from when the server can begin with a query; 30 unless given
+---@field query_timeout? number seconds, from when the server can begin; 30 unless given
 ---@field acquire_timeout? number seconds in line for a connection; 5 unless given
 ---@field connect_timeout? number seconds; 5 unless given
 ---@field max_waiting? integer in line at most; 10,000 unless given
----@field prepare? boolean whether statements are prepared once a connection; `false` behind pgbouncer
----@field statement_cache? integer statements that are kept prepared on a connection; 256 unless given
+---@field prepare? boolean whether statements are kept prepared; `false` behind pgbouncer
+---@field statement_cache? integer how many, on each connection; 256 unless given
 ---@field null? boolean whether NULL in a row is `aq.null` instead of absent
 
 --- An error of the database: `code` is the SQLSTATE.
----@class luaqueduct.DatabaseError: luaqueduct.Error
+---@class luaqueduct.DatabaseError
+---@field code string SQLSTATE, or a code of the runtime's own
+---@field message string
 ---@field detail? string
 ---@field hint? string
 ---@field schema? string
@@ -43,7 +45,6 @@ function core.open(options) end
 --- Rows in order, an `aq.array`; `affected` says how many a statement has touched.
 ---@class luaqueduct.Rows
 ---@field affected integer
----@field [integer] table
 
 --- How a pool is doing.
 ---@class luaqueduct.DatabaseStats
