@@ -18,12 +18,14 @@ JSON_LIB := yajl
 PG_LIB := libpq
 BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
     lib$(JSON_LIB)-dev $(PG_LIB)-dev libssl-dev zlib1g-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
-TEST_DEPS := clang libclang-rt-dev clang-format curl lua-busted lua-check \
-    lua-socket lua5.4 luarocks pgbouncer postgresql-15 strace systemd
-# Node may be here from elsewhere, and then npm with it.
+TEST_DEPS = clang libclang-rt-dev clang-format curl lua-busted lua-check \
+    lua-socket lua5.4 luarocks pgbouncer postgresql-15 strace systemd chromium \
+    $(NODE_DEPS)
 BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 erlang-base \
     golang-go golang-github-jackc-pgx-v4-dev libpq-dev postgresql-15 strace \
-    $(if $(shell command -v node 2>/dev/null),,nodejs) \
+    $(NODE_DEPS)
+# Node may be here from elsewhere, and then npm with it.
+NODE_DEPS = $(if $(shell command -v node 2>/dev/null),,nodejs) \
     $(if $(shell command -v npm 2>/dev/null),,npm)
 
 # llhttp: the system's library where there is one, else its C sources.
@@ -277,7 +279,7 @@ test-all:
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan spec-build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=tsan build \
 	    $(BUILD)/tsan/spec/breaker.so $(C_TESTS:%=$(BUILD)/tsan/spec/%_test)
-	@$(MAKE) --no-print-directory fuzz-build
+	@$(MAKE) --no-print-directory fuzz-build browser
 	@failed=0; \
 	for run in style spec-plain spec-asan spec-tsan fuzz-short; do \
 	    $(MAKE) --no-print-directory $$run || failed=1; \
@@ -286,8 +288,19 @@ test-all:
 
 ##   make test-fast     the plain build and its specs only
 .PHONY: test-fast
-test-fast: spec-build debug allocfail
+test-fast: spec-build debug allocfail browser
 	@$(MAKE) --no-print-directory spec-plain
+
+##   make browser       what drives Debian's Chromium in the specs, from npm
+.PHONY: browser
+browser: $(BUILD)/browser/node_modules/.installed
+$(BUILD)/browser/node_modules/.installed: spec/browser/package-lock.json
+	@mkdir -p $(BUILD)/browser
+	$(call say,NPM)
+	$(Q)cp spec/browser/package.json $< $(BUILD)/browser
+	$(Q)cd $(BUILD)/browser && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 \
+	    npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # Sanitizers of this age lose their way in a widely randomised address space.
 FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
@@ -329,7 +342,7 @@ fuzz-build:
 ##                      figures are held to the goals, so: on a quiet machine
 .PHONY: soak
 soak: test-deps
-	@$(MAKE) --no-print-directory -j$(JOBS) spec-build debug allocfail
+	@$(MAKE) --no-print-directory -j$(JOBS) spec-build debug allocfail browser
 	@failed=0; LQ_BUILD=$(BUILD) LQ_SCALE=100 LQ_VERBOSE=1 $(BUSTED) spec || failed=1; \
 	$(MAKE) --no-print-directory soak-faults || failed=1; \
 	exit $$failed

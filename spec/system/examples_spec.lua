@@ -4,7 +4,7 @@ local command = require "spec.support.command"
 local server = require "spec.support.server"
 local wait = require "spec.support.wait"
 
-local EXAMPLES = { "hello", "json_api", "linking", "routing", "streaming", "timers" }
+local EXAMPLES = { "hello", "json_api", "linking", "routing", "streaming", "timers", "chat/app" }
 
 --- The commands of the header, each with the texts that its output must contain.
 local function proofs_of(path)
