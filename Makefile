@@ -197,7 +197,8 @@ $(OUT)/spec/core.so: $(call obj,$(SPEC_SO_SRC)) $(LLHTTP_OBJ)
 
 $(OUT)/spec/%_test: $(OUT)/obj/spec/c/%_test.o \
     $(call obj,$(BASE_SRC) $(LOOP_SRC) $(LOG_SRC) $(HUB_SRC) core/lua/alloc.c \
-    $(addprefix core/run/, tcp_socket.c keep.c ask.c ports.c) $(TSAN_SRC))
+    $(addprefix core/run/, listen_url.c tcp_socket.c sockets.c keep.c \
+        ask.c ports.c) $(TSAN_SRC))
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)

@@ -297,6 +297,15 @@ static int take_new(lq_ports *p, lq_port *port, const lq_listen_spec *spec,
     return code;
 }
 
+/* Those of --listen may share their ports, with these, too. */
+static int make_unless_taken(lq_ports *p, const lq_keep_key *key,
+                             const char *name, lq_port **out)
+{
+    return lq_sockets_have(p->cfg.sockets, &key->address, key->len)
+               ? -EADDRINUSE
+               : make_port(p, key, name, out);
+}
+
 static int take(lq_ports *p, const lq_keep_key *key, const lq_listen_spec *spec,
                 const lq_ports_user *user, lq_port **out, lq_err *err)
 {
@@ -306,7 +315,7 @@ static int take(lq_ports *p, const lq_keep_key *key, const lq_listen_spec *spec,
 
     if (code != -EAGAIN) return code;
     put_name(spec, name);
-    code = make_port(p, key, name, &port);
+    code = make_unless_taken(p, key, name, &port);
     if (code < 0) return refuse_for(err, code, name);
     code = take_new(p, port, spec, user, err);
     if (code == 0) *out = port;

@@ -26,6 +26,7 @@ typedef struct lq_port lq_port;
 struct lq_crew;
 
 typedef struct lq_ports_cfg {
+    const lq_sockets *sockets; /* whose addresses are taken; borrowed */
     int guard_fd; /* of lq_ask_pair; taken; -1: there is no guard */
     int workers;
     bool share_port;

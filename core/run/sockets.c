@@ -447,6 +447,17 @@ bool lq_sockets_is_shared(const lq_sockets *s, size_t i)
     return is_shared(&s->listeners[i]);
 }
 
+bool lq_sockets_have(const lq_sockets *s,
+                     const struct sockaddr_storage *address, socklen_t len)
+{
+    const listener *l = s->listeners;
+
+    while (l < s->listeners + s->count &&
+           (l->address_len != len || memcmp(&l->address, address, len) != 0))
+        l++;
+    return l < s->listeners + s->count;
+}
+
 const char *lq_sockets_url(const lq_sockets *s, size_t i)
 {
     return s->listeners[i].url;

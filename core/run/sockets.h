@@ -11,12 +11,14 @@
  * side by side see each other only then.
  *
  * Owns:    the descriptors, and the file of a unix socket that it has bound.
- * Thread:  main thread; fd, count, is_shared and url are read by workers.
+ * Thread:  main thread; fd, count, is_shared, have and url are read by workers.
  * Life:    open -> listen -> gate -> shut -> close; close may come at any
  * point. Knows:   base, listen_url, libc.
  */
 #ifndef LQ_SOCKETS_H
 #define LQ_SOCKETS_H
+
+#include <sys/socket.h>
 
 #include "base/err.h"
 
@@ -58,6 +60,10 @@ int lq_sockets_fd(const lq_sockets *s, size_t listener, int worker);
 
 /* Whether all workers have the same socket. */
 bool lq_sockets_is_shared(const lq_sockets *s, size_t listener);
+
+/* Whether one of them has the address. No byte of it may be undefined. */
+bool lq_sockets_have(const lq_sockets *s,
+                     const struct sockaddr_storage *address, socklen_t len);
 
 /* As it stands in the ready line, with the real port; lent until close. */
 const char *lq_sockets_url(const lq_sockets *s, size_t listener);

@@ -524,6 +524,7 @@ static int open_relief(supervisor *s)
 static int open_ports(supervisor *s)
 {
     const lq_ports_cfg cfg = {
+        .sockets = s->cfg->sockets,
         .guard_fd = s->cfg->ask_fd,
         .workers = s->options->workers,
         .share_port = s->options->share_port,

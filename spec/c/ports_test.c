@@ -57,9 +57,10 @@ static const struct lq_crew *crew(int number)
     return (const void *)&crews[number];
 }
 
-static lq_ports *open_ports(int guard_fd)
+static lq_ports *open_ports(lq_sockets *sockets, int guard_fd)
 {
-    const lq_ports_cfg cfg = {.guard_fd = guard_fd, .workers = WORKERS};
+    const lq_ports_cfg cfg = {
+        .sockets = sockets, .guard_fd = guard_fd, .workers = WORKERS};
     lq_ports *p;
 
     CHECK(lq_ports_new(&p, &cfg) == 0);
@@ -101,6 +102,18 @@ static void listen_all(lq_ports *p, int generation)
 
     if (code < 0) fprintf(stderr, "%s\n", err.text);
     CHECK(code == 0);
+}
+
+/* Of --listen, on any port. */
+static lq_sockets *open_sockets(void)
+{
+    const char *const urls[] = {"http://127.0.0.1:0"};
+    const lq_sockets_cfg cfg = {.urls = urls, .url_count = 1, .workers = 1};
+    lq_sockets *s;
+    lq_err err;
+
+    CHECK(lq_sockets_open(&s, &cfg, &err) == 0);
+    return s;
 }
 
 /* A connection to it, or -errno. */
@@ -323,9 +336,9 @@ static void test_threads(lq_ports *p)
 
 /* ---- the guard ---------------------------------------------------------- */
 
-static void test_next_runtime(guard *g)
+static void test_next_runtime(lq_sockets *s, guard *g)
 {
-    lq_ports *p = open_ports(start_guard(g));
+    lq_ports *p = open_ports(s, start_guard(g));
     lq_port *kept = must_take(p, 0, 1, 0), *dropped = NULL;
     const lq_listen_spec other = {"127.0.0.1", 0, "raw"};
     const lq_ports_user user = {crew(1), 0, 0};
@@ -342,7 +355,7 @@ static void test_next_runtime(guard *g)
     lq_ports_free(p);
     join_guard(g);
     CHECK(answers(real) && answers(gone));
-    p = open_ports(start_guard(g));
+    p = open_ports(s, start_guard(g));
     kept = must_take(p, 0, 1, 0);
     CHECK(lq_port_real(kept) == real);
     CHECK(lq_tcp_socket_listens(lq_port_fd(kept)));
@@ -355,7 +368,7 @@ static void test_next_runtime(guard *g)
     CHECK(answers(real) && !answers(gone));
 }
 
-static void test_no_guard_any_more(void)
+static void test_no_guard_any_more(lq_sockets *s)
 {
     lq_port *none = NULL;
     lq_ports *p;
@@ -364,7 +377,7 @@ static void test_no_guard_any_more(void)
 
     CHECK(lq_ask_pair(ends) == 0);
     close(ends[0]);
-    p = open_ports(ends[1]);
+    p = open_ports(s, ends[1]);
     CHECK(take(p, 0, "raw", 1, 0, &none, &err) == -EPIPE);
     CHECK(strstr(err.text, "the guard has gone"));
     lq_ports_free(p);
@@ -387,15 +400,17 @@ static void test_all(lq_ports *p)
 int main(void)
 {
     guard g;
+    lq_sockets *s = open_sockets();
 
     test_begin();
-    test_all(open_ports(-1));
+    test_all(open_ports(s, -1));
     lq_keep_init(&g.keep, false);
-    test_all(open_ports(start_guard(&g)));
+    test_all(open_ports(s, start_guard(&g)));
     join_guard(&g);
     CHECK(lq_list_is_empty(&g.keep.sockets));
-    test_next_runtime(&g);
+    test_next_runtime(s, &g);
     lq_keep_fini(&g.keep);
-    test_no_guard_any_more();
+    test_no_guard_any_more(s);
+    lq_sockets_close(s);
     return test_end();
 }

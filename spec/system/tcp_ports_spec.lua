@@ -39,6 +39,9 @@ function App:entry_point()
   end)
   router:get("/late", function() listen(0) return tostring(listeners[#listeners].port) end)
   router:get("/stop", function() aq.instance:stop() return "stopping" end)
+  router:get("/stuck", function()
+    return tostring(("a"):rep(60000):find((".-"):rep(20) .. "b"))
+  end)
   return router
 end
 return App]]):format(prepare or "listen(0)")
@@ -257,6 +260,21 @@ describe("a start", function()
     app:stop { status = 0 }
   end)
 
+  it("fails on a port that its own --listen has", function()
+    local port = free_port()
+
+    for _, args in ipairs { {}, { "--share-port" } } do
+      local result = server.fail {
+        source = app_of(("listen(%d)"):format(port)),
+        listen = { "http://127.0.0.1:" .. port },
+        args = args,
+      }
+      assert.are.equal(1, result.status)
+      assert.matches(("cannot listen on 127.0.0.1:%d: address already in use"):format(port),
+        result.stderr, 1, true)
+    end
+  end)
+
   it("fails on an address that this machine does not have", function()
     local text = failure [[listen(0, { address = "192.0.2.1" })]]
 
@@ -361,7 +379,54 @@ describe("a port outlives", function()
   end)
 end)
 
+describe("a runtime that leaves", function()
+  it("goes on with the next one, which has the port, and nobody is refused", function()
+    local app <close> = start { workers = 2, args = { "--busy-timeout", "0.2" } }
+    local port, runtime = ports_of(app), app:runtime()
+
+    for _ = 1, 3 do
+      local res
+      wait.till(function()
+        res = app:get "/stuck"
+        return not res
+      end)
+      assert.matches("^%d 1$", greeting(port))
+    end
+    wait.till(function()
+      assert.matches("^%d 1$", greeting(port))
+      return app:log():find("listening again", 1, true)
+    end)
+
+    wait.till(function() return is_gone(runtime) end, 10)
+    assert.matches("^%d 1$", greeting(port))
+    assert.are.equal(port, (ports_of(app)))
+    app:stop { status = 0 }
+  end)
+end)
+
 describe("a reload", function()
+  it("cuts nobody whom it lets in while it closes a port", function()
+    local app <close> = start { workers = 2, prepare = "listen(0) listen(0)" }
+    local _, dropped = ports_of(app)
+    local conns = {}
+
+    put(app, app_of "listen(0)")
+    app:signal "HUP"
+    wait.till(function()
+      local ok, conn = pcall(connect, dropped)
+      if ok then conns[#conns + 1] = conn end
+      return not ok
+    end, 10)
+
+    assert.is_true(#conns > 0)
+    for _, conn in ipairs(conns) do
+      assert.matches("^%d 1$", read_line(conn))
+      conn:close()
+    end
+    app:wait_log "reloaded: generation 2 serves"
+    app:stop { status = 0 }
+  end)
+
   it("closes what the new code does not listen on", function()
     for _, args in ipairs { {}, { "--no-respawn" } } do
       local app <close> = start { workers = 2, prepare = "listen(0) listen(0)", args = args }
