@@ -213,16 +213,18 @@ describe("lq_ws_decoder", function()
     end)
 
     it("refuse more than 1,024 fragments of less than 64 bytes on average", function()
-      local function fragments(count, size)
+      local function fragments(count, size, last)
         local rest = frame { "cont", ("x"):rep(size), more = true }
         local bytes = frame { "binary", ("x"):rep(size), more = true } .. rest:rep(count - 1)
 
-        return words((ws.decode({ bytes .. frame { "cont" } }, { max = 1 << 20 })))
+        return words((ws.decode({ bytes .. frame { "cont", last } }, { max = 1 << 20 })))
       end
 
       assert.are.same({ "binary" }, fragments(1023, 0))
       assert.are.same({ "error 1008" }, fragments(1024, 0))
       assert.are.same({ "error 1008" }, fragments(2000, 63))
+      assert.are.same({ "error 1008" }, fragments(1024, 64, ("x"):rep(63)))
+      assert.are.same({ "binary " .. ("x"):rep(1025 * 64) }, fragments(1024, 64, ("x"):rep(64)))
       assert.are.same({ "binary " .. ("x"):rep(2000 * 65) }, fragments(2000, 65))
     end)
 
