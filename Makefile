@@ -47,7 +47,7 @@ LOOP_SRC := $(addprefix core/loop/, timers.c wheel.c loop.c mailbox.c thread.c)
 LOG_PURE_SRC := $(addprefix core/log/, level.c record.c cut.c escape.c \
     render.c queue.c log.c sink.c say.c)
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
-HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c hub.c)
+HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c names.c outbox.c hub.c)
 PG_SRC := $(addprefix core/pg/, sql.c statement.c query.c pieces.c url.c \
     lookup.c cancel.c watch.c opening.c pgconn.c pool.c)
 # What of room `net` has no socket.
