@@ -220,9 +220,9 @@ end
 
 local function add_fanout(lines, points)
   lines[#lines + 1] = "\n## One message to many\n"
-  lines[#lines + 1] = ("64 bytes to %d WebSockets, again when all have them; luaqueduct with 2 "
-    .. "workers. Servers and clients share both CPUs; a message is one delivery, but for the "
-    .. "times: those are until all have it.\n"):format(bursts.subscribers)
+  lines[#lines + 1] = ("64 bytes to %d WebSockets, eight times in a row, and again when all "
+    .. "have them; luaqueduct with 2 workers. Servers and clients share both CPUs; a message is "
+    .. "one delivery, and the times are those until all have all eight.\n"):format(bursts.subscribers)
   add_bursts(lines, points, { residents.room })
 end
 
