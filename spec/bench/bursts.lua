@@ -1,4 +1,4 @@
---- Messages of WebSockets as fast as they go: an echo, and one message to all.
+--- Messages of WebSockets as fast as they go: an echo, and messages to all.
 --
 -- Interleaved as rounds.lua does it, the first round is not kept; a server
 -- stays over all rounds, its connections come and go with each. The echo has a
@@ -13,7 +13,7 @@ local selftest = require "spec.bench.selftest"
 local METRICS = { "rate", "cpu_us", "median", "p99" }
 local BOTH = config.server_cpu .. "," .. config.load_cpu
 
-local bursts = { subscribers = 10000, echoing = 64 }
+local bursts = { subscribers = 10000, echoing = 64, row = 8 }
 
 local function measure(point)
   local held <close> = clients.open(point.server, point.options)
@@ -80,16 +80,22 @@ function bursts.echo()
   return by_name(points)
 end
 
----@return table name -> { rate (deliveries/s), cpu_us, median, p99 (ms a message): number[] }
-function bursts.fanout()
+--- `burst` messages in a row, again when all have them.
+local function fanout(burst)
   local points <close> = open_points()
   for _, subject in ipairs(residents.room) do
     add(points, instance.start(subject, nil, 2), { work = "fanout", kind = "ws", path = "/room",
-      count = bursts.subscribers, cpus = BOTH })
+      count = bursts.subscribers, burst = burst, cpus = BOTH })
     selftest.echo(points[#points].server, "ws", "/room")
   end
-  run(points, "fanout")
+  run(points, ("fanout of %d"):format(burst))
   return by_name(points)
+end
+
+---@return table { one, row: name -> { rate (deliveries/s), cpu_us, median, p99 (ms until all have
+---  all): number[] } }
+function bursts.fanout()
+  return { one = fanout(1), row = fanout(bursts.row) }
 end
 
 return bursts

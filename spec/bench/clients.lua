@@ -69,13 +69,15 @@ local Clients = { __index = methods, __close = methods.stop, __gc = methods.stop
 
 --- Opens them, and waits until all stand.
 ---@param server table of instance.lua
----@param options table work, kind, count, seconds; path ("/"), every (s, of talk), source (2: they
+---@param options table work, kind, count, seconds; path ("/"), every (s, of talk), burst (messages, of
+---  fanout), source (2: they
 ---  come from 127.0.0.2 to 127.0.0.9), cpus
 function clients.open(server, options)
   local log = ("%s/clients-%d-%d.log"):format(config.scratch, server.port, options.source or 2)
   local argv = { "taskset", "-c", options.cpus or config.load_cpu, config.folder .. "/clients",
     options.work, options.kind, server.port, options.path or "/", options.count,
-    options.seconds or 1, options.every or 1, options.source or 2 }
+    options.seconds or 1, options.every or 1, options.burst or 1,
+    options.source or 2 }
   for i, argument in ipairs(argv) do argv[i] = tostring(argument) end
   local pid, output = assert(proc.spawn(argv, { stderr = log }))
   local self = setmetatable({

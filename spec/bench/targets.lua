@@ -158,11 +158,16 @@ for _, each in ipairs { { "tcp", "TCP", 640 }, { "ws", "WebSocket", 800 } } do
     function(of) return of.shared.p99 end)
 end
 
-add("fanout-node", "one message to 10,000 WebSockets: deliveries/s × Node ws", "≥", 2,
-  function(result)
-    local fanout = result.fanout or {}
-    return measures.ratio("rate", fanout.luaqueduct, fanout.node)
+--- Deliveries against Node's: of one message at a time, or of some in a row.
+local function add_fanout(id, text, how)
+  add(id, text, "≥", 2, function(result)
+    local points = result.fanout and result.fanout[how] or {}
+    return measures.ratio("rate", points.luaqueduct, points.node)
   end)
+end
+
+add_fanout("fanout-one", "one message to 10,000 WebSockets: deliveries/s × Node ws", "one")
+add_fanout("fanout-row", "... and eight in a row", "row")
 add("echo-cpu-raw", "WebSocket echo: CPU a message × raw loop", "≤", 1.5, function(result)
   local echo = result.echo or {}
   return measures.ratio("cpu_us", echo.luaqueduct, echo.raw)

@@ -136,18 +136,24 @@ describe("the targets of the benchmark #once", function()
     assert.is_nil(verdict "ws-bytes")
   end)
 
-  it("of bursts compare with each peer", function()
-    local function verdict(id, peer, own)
-      local name = id:match "^%l+"
-      local fields = name == "echo" and "cpu_us" or "rate"
-      return targets.judge(target(id), { [name] = { [peer] = point { [fields] = 10 },
-        luaqueduct = point { [fields] = own } } })
+  it("of an echo compare the CPU of a message", function()
+    local function verdict(own)
+      return targets.judge(target "echo-cpu-raw", { echo = { raw = point { cpu_us = 10 },
+        luaqueduct = point { cpu_us = own } } })
     end
 
-    assert.is_true(verdict("echo-cpu-raw", "raw", 15).holds)
-    assert.is_false(verdict("echo-cpu-raw", "raw", 16).holds)
-    assert.is_true(verdict("fanout-node", "node", 20).holds)
-    assert.is_false(verdict("fanout-node", "node", 19).holds)
+    assert.is_true(verdict(15).holds)
+    assert.is_false(verdict(16).holds)
+  end)
+
+  it("of a message to all compare deliveries, alone and in a row", function()
+    local fanout = {
+      one = { node = point { rate = 10 }, luaqueduct = point { rate = 20 } },
+      row = { node = point { rate = 10 }, luaqueduct = point { rate = 19 } },
+    }
+
+    assert.is_true(targets.judge(target "fanout-one", { fanout = fanout }).holds)
+    assert.is_false(targets.judge(target "fanout-row", { fanout = fanout }).holds)
   end)
 
   it("are not judged when nothing was measured", function()

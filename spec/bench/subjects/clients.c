@@ -9,11 +9,12 @@
  *   talk    each sends a message every EVERY seconds, one after the other;
  *           what is not back 5 s after the last one is lost
  *   echo    each sends the next message when the last one is back
- *   fanout  the first one sends eight messages, all get them; then the next
- *           eight. They are read together: a client that woke up for each
- *           would take the CPU from whom is measured
+ *   fanout  the first one sends BURST messages, all get them; then the next
+ *           ones. It leaves the CPU to whom is measured: it looks once in a
+ *           ms; a connection is read when it has the whole burst, and of single
+ *           messages, when sixteen have been seen to arrive. No pings, then
  *
- *   clients WORK KIND PORT PATH COUNT SECONDS EVERY SOURCE
+ *   clients WORK KIND PORT PATH COUNT SECONDS EVERY BURST SOURCE
  *
  * They come from eight addresses of loopback from 127.0.0.SOURCE on, since one
  * has too few ports.
@@ -48,7 +49,9 @@ enum {
     GRACE_S = 5,     /* for what is not back when the work ends */
     LIFE_S = 1800,
     EVENTS = 4096,
-    BURST = 8, /* fanout: messages in a row */
+    BURST_MAX = 64,
+    GATHER_US = 1000, /* fanout */
+    UNREAD_MAX = 16,  /* fanout: messages that are only seen to be there */
     IN_CAP = 64 * 1024,
     MESSAGE_LEN = 64,
     FRAME_CAP = MESSAGE_LEN + 6,
@@ -63,6 +66,7 @@ typedef struct conn {
     int fd; /* -1: it was closed */
     bool awaits;
     bool in_body;
+    uint8_t unread; /* fanout, burst of one */
     uint8_t head_len;
     uint8_t head[4];
     uint8_t ping_len;
@@ -75,13 +79,13 @@ typedef struct clients {
     /* Of the command line. */
     work work;
     kind kind;
-    int port, count, source;
+    int port, count, burst, source;
     const char *path;
     double seconds, every;
 
     conn *conns;
     int epoll, signals, open;
-    uint8_t frame[BURST * FRAME_CAP]; /* one after the other */
+    uint8_t frame[BURST_MAX * FRAME_CAP]; /* one after the other */
     size_t frame_len;
 
     /* Of the work in progress. */
@@ -195,8 +199,8 @@ static void send_pong(clients *s, conn *c)
 static void start_round(clients *s)
 {
     s->round_since = now();
-    s->sent += BURST;
-    send_all(s, &s->conns[0], s->frame, BURST * s->frame_len);
+    s->sent += (uint64_t)s->burst;
+    send_all(s, &s->conns[0], s->frame, (size_t)s->burst * s->frame_len);
 }
 
 static void on_delivered(clients *s)
@@ -210,6 +214,11 @@ static void on_delivered(clients *s)
         start_round(s);
     else
         finish(s);
+}
+
+static bool sees_only(const clients *s)
+{
+    return s->work == WORK_FANOUT && s->burst == 1;
 }
 
 static void on_echoed(clients *s, conn *c)
@@ -230,6 +239,8 @@ static void on_message(clients *s, conn *c)
         send_pong(s, c);
     } else if (op == OP_CLOSE) {
         drop(s, c);
+    } else if (op != OP_PONG && sees_only(s)) {
+        if (c->unread-- == 0) fail("a message came unseen");
     } else if (op != OP_PONG && s->works) {
         s->got++;
         if (s->work == WORK_FANOUT)
@@ -312,6 +323,17 @@ static void on_readable(clients *s, conn *c, bool has_ended)
     }
 }
 
+/* The next message comes when all have this one: each arrival is one. */
+static void on_seen(clients *s, conn *c)
+{
+    if (++c->unread == UNREAD_MAX) {
+        on_readable(s, c, false);
+        if (c->unread > 0) fail("what arrived is no message");
+    }
+    s->got++;
+    on_delivered(s);
+}
+
 /* ---- opening ------------------------------------------------------------- */
 
 static struct sockaddr_in loopback(int last, int port)
@@ -373,9 +395,9 @@ static void upgrade(clients *s, conn *c)
 }
 
 /* It is readable when a whole burst is there. */
-static void await_burst(const conn *c)
+static void await_burst(const clients *s, const conn *c)
 {
-    int len = BURST * (2 + MESSAGE_LEN);
+    int len = s->burst * (2 + MESSAGE_LEN);
 
     if (setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &len, sizeof len) < 0) {
         fail("setsockopt: %m");
@@ -392,7 +414,7 @@ static void open_conn(clients *s, int i)
     s->open++;
     await_frame(s, c);
     if (s->kind == KIND_WS) upgrade(s, c);
-    if (s->work == WORK_FANOUT) await_burst(c);
+    if (s->work == WORK_FANOUT) await_burst(s, c);
     if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0) {
         fail("epoll: %m");
     }
@@ -416,7 +438,7 @@ static void make_frame(clients *s)
     for (i = 0; i < 4; i++) *p++ = mask[i];
     for (i = 0; i < MESSAGE_LEN; i++) *p++ = 'x' ^ mask[i % 4];
     s->frame_len = 6 + MESSAGE_LEN;
-    for (i = 1; i < BURST; i++) {
+    for (i = 1; i < s->burst; i++) {
         memcpy(s->frame + (size_t)i * s->frame_len, s->frame, s->frame_len);
     }
 }
@@ -485,17 +507,30 @@ static void on_signal(clients *s)
     if (read(s->signals, &info, sizeof info) == sizeof info) start_work(s);
 }
 
+static void on_event(clients *s, conn *c, uint32_t events)
+{
+    if (events != EPOLLIN)
+        on_readable(s, c, true);
+    else if (sees_only(s) && s->works)
+        on_seen(s, c);
+    else
+        on_readable(s, c, false);
+}
+
 static void __attribute__((noreturn)) run(clients *s)
 {
     struct epoll_event events[EVENTS];
+    int i, count = 0;
 
     for (;;) {
-        int i, count = epoll_wait(s->epoll, events, EVENTS, step(s));
+        if (s->works && s->work == WORK_FANOUT && count < EVENTS) {
+            usleep(GATHER_US);
+        }
+        count = epoll_wait(s->epoll, events, EVENTS, step(s));
 
         for (i = 0; i < count; i++) {
             if (events[i].data.ptr)
-                on_readable(s, events[i].data.ptr,
-                            events[i].events & ~(unsigned)EPOLLIN);
+                on_event(s, events[i].data.ptr, events[i].events);
             else
                 on_signal(s);
         }
@@ -542,8 +577,9 @@ int main(int argc, char **argv)
     clients *s = calloc(1, sizeof *s);
     int i;
 
-    if (argc != 9 || !s) {
-        fputs("usage: clients WORK KIND PORT PATH COUNT SECONDS EVERY SOURCE\n",
+    if (argc != 10 || !s) {
+        fputs("usage: clients WORK KIND PORT PATH COUNT SECONDS EVERY BURST "
+              "SOURCE\n",
               stderr);
         return 2;
     }
@@ -555,10 +591,14 @@ int main(int argc, char **argv)
     s->count = atoi(argv[5]);
     s->seconds = atof(argv[6]);
     s->every = atof(argv[7]);
-    s->source = atoi(argv[8]);
+    s->burst = atoi(argv[8]);
+    s->source = atoi(argv[9]);
     s->conns = calloc((size_t)s->count, sizeof *s->conns);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (s->count < 1 || !s->conns || s->epoll < 0) fail("%m");
+    if (s->count < 1 || s->burst < 1 || s->burst > BURST_MAX || !s->conns ||
+        s->epoll < 0) {
+        fail("%m");
+    }
     raise_limit();
     watch_signals(s);
     make_frame(s);

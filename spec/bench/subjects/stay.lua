@@ -26,6 +26,7 @@ function App.entry_point()
   })
   router:get("/room", aq.websocket {
     deflate = false,
+    ping_interval = 0,
     open = function(ws) ws:subscribe "room" end,
     message = function(_, data) aq.hub.publish("room", data) end,
   })
