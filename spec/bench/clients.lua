@@ -69,9 +69,8 @@ local Clients = { __index = methods, __close = methods.stop, __gc = methods.stop
 
 --- Opens them, and waits until all stand.
 ---@param server table of instance.lua
----@param options table work, kind, count, seconds; path ("/"), every (s, of talk), burst (messages, of
----  fanout), source (2: they
----  come from 127.0.0.2 to 127.0.0.9), cpus
+---@param options table work, kind, count, seconds; path ("/"), every (s, of talk), burst (messages,
+---  of fanout), source (2: they come from 127.0.0.2 to 127.0.0.9), cpus
 function clients.open(server, options)
   local log = ("%s/clients-%d-%d.log"):format(config.scratch, server.port, options.source or 2)
   local argv = { "taskset", "-c", options.cpus or config.load_cpu, config.folder .. "/clients",

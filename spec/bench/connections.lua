@@ -83,13 +83,14 @@ local function measure(servers, kind, steps)
   result.count, result.base, result.bytes = count, base, bytes[#bytes]
   result.few = #steps == 2 and bytes[1] or nil
   result.after = (size(servers) - base) * 1024 / count
+  io.stderr:write(("connections: %d of %s to %d × %s: %.0f bytes, %d lost, p99 %.2f ms\n"):format(
+    count, kind, #servers, servers[1].subject.label, result.bytes, result.lost, result.p99))
   return result
 end
 
 local function measure_one(subject, kind)
   local servers <close> = bundle()
   servers[1] = instance.start(subject)
-  io.stderr:write(("connections: %s, %s\n"):format(kind, subject.label))
   return measure(servers, kind, { connections.few, connections.all - connections.few })
 end
 
@@ -98,7 +99,6 @@ local function measure_shared(kind)
   for i = 1, RUNTIMES do
     servers[i] = instance.start(residents.shared[kind], nil, 1, i > 1 and servers[1].port or nil)
   end
-  io.stderr:write(("connections: %s, %d runtimes\n"):format(kind, RUNTIMES))
   local quarter = connections.most // 4
   return measure(servers, kind, { quarter, quarter, quarter, connections.most - 3 * quarter })
 end
