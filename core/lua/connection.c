@@ -200,8 +200,8 @@ static void run_close_if_due(lq_connection *c)
     lq_connections *cs = owner_of(c);
     lq_task *t = NULL;
 
-    if (c->session.conn || c->task || c->is_opening || c->is_draining ||
-        c->is_closing)
+    if (c->session.conn || c->task || c->is_opening || c->is_starting ||
+        c->is_draining || c->is_closing)
         return;
     c->is_closing = true;
     if (!cs->is_closed && c->spec->callbacks[LQ_CALLBACK_CLOSE] != LUA_NOREF) {

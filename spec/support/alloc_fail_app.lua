@@ -15,7 +15,14 @@ function App.initialize(options)
   options.context.greeting = "hello"
   options:service("adder", "adder.lua", { first = 1 })
 end
-function App:prepare() self.greeting = self.options.context.greeting end
+function App:prepare()
+  self.greeting = self.options.context.greeting
+  self.listener = aq.tcp.listen {
+    port = 0,
+    framing = "line",
+    message = function(conn, line) conn:send(line) end,
+  }
+end
 function App:ready() aq.log.debug "ready" end
 function App:close() aq.sleep(0.001) end
 
@@ -106,6 +113,7 @@ function App:entry_point()
     aq.log.warn("seen", { id = req.id, list = { 1, 2 }, address = req.remote_address })
     return "logged"
   end)
+  router:get("/port", function() return tostring(self.listener.port) end)
   router:get("/detach", function(req)
     local stream <close> = assert(req:detach())
     stream:write(assert(stream:read "line"))
@@ -209,6 +217,16 @@ local function detach(conn)
   return text and text:match "^HTTP/1.1 (%d+)" or text, err
 end
 
+--- A connection to what the app listens on.
+local function listen(conn)
+  local answer, err = told(conn:get "/port")
+  local port = answer and answer:match "^200 (%d+)$"
+  if not port then return answer, err end
+  local other <close> = client.connect { host = "127.0.0.1", port = tonumber(port) }
+  assert(other:send "echo\n")
+  return other:read(5)
+end
+
 --- What is told when nothing fails, by the name of the exchange.
 m.exchanges = {
   { name = "a GET", told = "200 hello you 1 f b",
@@ -233,6 +251,7 @@ m.exchanges = {
   { name = "a message", told = "200 7", talk = get "/hub" },
   { name = "a call of a service", told = "200 6", talk = get "/call" },
   { name = "a connection to a server", told = "200 HTTP/1.1 200 OK", talk = dial },
+  { name = "a connection to a listener", told = "echo\n", talk = listen },
   { name = "a stream", told = "200 one two", talk = get "/stream" },
   { name = "an error", told = "500 sorry", talk = get "/error" },
   { name = "a record", told = "200 logged", talk = get "/log" },
