@@ -186,7 +186,8 @@ void lq_date_set(lq_date *d, int64_t second)
 enum {
     LONGEST_BEGIN = sizeof "HTTP/1.1 000 " + LONGEST_REASON + LQ_DATE_BLOCK_CAP,
     LONGEST_END = sizeof "Transfer-Encoding: chunked\r\n" +
-                  sizeof "Connection: keep-alive\r\n\r\n" + LONGEST_NUMBER,
+                  sizeof "Connection: keep-alive\r\n\r\n" +
+                  sizeof "Connection: Upgrade\r\n" + LONGEST_NUMBER,
 };
 
 static bool has_no_body(int status)
@@ -225,6 +226,8 @@ static char *put_end(char *at, const lq_response_opts *o, int64_t length,
     } else if (o->minor > 0) {
         at = PUT(at, "Transfer-Encoding: chunked\r\n");
     }
+    /* RFC 9110, 7.8: who sends Upgrade, which 426 has, says this too. */
+    if (status == 426) at = PUT(at, "Connection: Upgrade\r\n");
     if (!o->keep_alive || !is_framed)
         at = PUT(at, "Connection: close\r\n");
     else if (o->minor == 0)

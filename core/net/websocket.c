@@ -5,7 +5,10 @@
 
 #include "base/mem.h"
 
-enum { FINISH_MS = 5000 /* for the peer's close frame */ };
+enum {
+    FINISH_MS = 5000, /* for the peer's close frame */
+    STOP_MS = 1000,   /* ... when the worker goes, which waits for it */
+};
 
 static lq_websocket *websocket_of(lq_session *s)
 {
@@ -176,7 +179,7 @@ static void finish(lq_session *s, int code, lq_str reason)
     send_close(s, code ? code : lq_websocket_code(w), reason);
     if (!s->conn) return;
     s->conn->reads_stream = true;
-    lq_session_set_due(s, FINISH_MS);
+    lq_session_set_due(s, s->end == LQ_END_STOP ? STOP_MS : FINISH_MS);
     lq_conn_update(s->conn);
 }
 

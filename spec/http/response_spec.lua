@@ -103,6 +103,7 @@ describe("lq_response_end()", function()
     assert.are.equal("Content-Length: 1; Connection: close",
       framing { length = 1, keep_alive = false })
     assert.are.equal("Content-Length: 1; Connection: keep-alive", framing { length = 1, minor = 0 })
+    assert.are.equal("Content-Length: 1; Connection: Upgrade", framing { length = 1, status = 426 })
     assert.are.equal("Content-Length: 1; Connection: close",
       framing { length = 1, minor = 0, keep_alive = false })
   end)
