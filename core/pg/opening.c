@@ -181,10 +181,9 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 static void fail_later(lq_pg_conn *c)
 {
     lq_timers *timers = lq_loop_timers(c->cfg->loop);
+    int err = lq_timer_start(timers, &c->timer, lq_loop_now(c->cfg->loop));
 
-    /* It is set already, and needs no memory. */
-    if (lq_timer_start(timers, &c->timer, lq_loop_now(c->cfg->loop)) < 0)
-        LQ_ASSERT(!"a timer that is set");
+    LQ_ASSERT(err == 0); /* it is set already, and needs no memory */
 }
 
 static void connect_to(lq_pg_conn *c, const lq_pg_hosts *hosts)
