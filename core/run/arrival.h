@@ -2,6 +2,7 @@
  * that serves it.
  *
  * Owns:    nothing; whoever has it has the socket.
+ * Thread:  none; it is copied from one to the other.
  * Knows:   libc.
  */
 #ifndef LQ_ARRIVAL_H
