@@ -20,7 +20,7 @@ BUILD_DEPS := gcc libc6-dev pkg-config libuv1-dev liblua5.4-dev \
     lib$(JSON_LIB)-dev $(PG_LIB)-dev libssl-dev zlib1g-dev $(if $(SYSTEM_LLHTTP),,node-llhttp)
 TEST_DEPS = clang libclang-rt-dev clang-format curl lua-busted lua-check \
     lua-socket lua5.4 luarocks pgbouncer postgresql-15 strace systemd chromium \
-    $(NODE_DEPS)
+    python3-websockets $(NODE_DEPS)
 BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 erlang-base \
     golang-go golang-github-jackc-pgx-v4-dev libpq-dev postgresql-15 strace \
     $(NODE_DEPS)
@@ -280,7 +280,7 @@ test-all:
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan spec-build
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=tsan build \
 	    $(BUILD)/tsan/spec/breaker.so $(C_TESTS:%=$(BUILD)/tsan/spec/%_test)
-	@$(MAKE) --no-print-directory fuzz-build browser
+	@$(MAKE) --no-print-directory fuzz-build browser clients
 	@failed=0; \
 	for run in style spec-plain spec-asan spec-tsan fuzz-short; do \
 	    $(MAKE) --no-print-directory $$run || failed=1; \
@@ -289,17 +289,18 @@ test-all:
 
 ##   make test-fast     the plain build and its specs only
 .PHONY: test-fast
-test-fast: spec-build debug allocfail browser
+test-fast: spec-build debug allocfail browser clients
 	@$(MAKE) --no-print-directory spec-plain
 
 ##   make browser       what drives Debian's Chromium in the specs, from npm
-.PHONY: browser
-browser: $(BUILD)/browser/node_modules/.installed
-$(BUILD)/browser/node_modules/.installed: spec/browser/package-lock.json
-	@mkdir -p $(BUILD)/browser
+##   make clients       a WebSocket client for the specs, from npm
+.PHONY: browser clients
+browser clients: %: $(BUILD)/%/node_modules/.installed
+$(BUILD)/%/node_modules/.installed: spec/%/package-lock.json
+	@mkdir -p $(BUILD)/$*
 	$(call say,NPM)
-	$(Q)cp spec/browser/package.json $< $(BUILD)/browser
-	$(Q)cd $(BUILD)/browser && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 \
+	$(Q)cp spec/$*/package.json $< $(BUILD)/$*
+	$(Q)cd $(BUILD)/$* && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 \
 	    npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -343,7 +344,7 @@ fuzz-build:
 ##                      figures are held to the goals, so: on a quiet machine
 .PHONY: soak
 soak: test-deps
-	@$(MAKE) --no-print-directory -j$(JOBS) spec-build debug allocfail browser
+	@$(MAKE) --no-print-directory -j$(JOBS) spec-build debug allocfail browser clients
 	@failed=0; LQ_BUILD=$(BUILD) LQ_SCALE=100 LQ_VERBOSE=1 $(BUSTED) spec || failed=1; \
 	$(MAKE) --no-print-directory soak-faults || failed=1; \
 	exit $$failed

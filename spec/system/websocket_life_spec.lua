@@ -212,7 +212,7 @@ describe("a WebSocket", function()
 
   it("ends with 1011 by the watchdog, and others go on", function()
     stop()
-    start { args = { "--busy-timeout", "0.2" } }
+    start { args = { "--busy-timeout", "1" } }
     local other <close> = websocket.open(app, "/")
 
     ws:text "spin"
