@@ -652,6 +652,15 @@ bool lq_conn_drain(lq_conn *c)
     return true;
 }
 
+void lq_conn_look(lq_conn *c)
+{
+    if (c->is_corked || !wants_read(c)) return;
+    c->is_corked = true;
+    read_some(c);
+    c->is_corked = false;
+    lq_conn_flush(c);
+}
+
 /* ---- deadlines --------------------------------------------------------------
  */
 

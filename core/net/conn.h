@@ -103,6 +103,10 @@ void lq_conn_flush_later(lq_conn *c);
  * be closing afterwards. -ENOMEM. */
 int lq_conn_write(lq_conn *c, lq_str bytes) LQ_MUST_CHECK;
 
+/* Of a detached connection: reads once, out of turn, what has come. It may be
+ * closing afterwards. */
+void lq_conn_look(lq_conn *c);
+
 /* Sends what the socket takes of the output, and nothing else: also inside a
  * callback of the holder. It may be closing afterwards. */
 void lq_conn_push(lq_conn *c);

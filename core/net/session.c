@@ -80,7 +80,7 @@ void lq_session_finish(lq_session *s, lq_session_end end, int code,
     s->cfg->kind->finish(s, code, reason);
 }
 
-/* The worker goes. */
+/* The worker goes. What was kept for later is handled before. */
 static void leave(lq_session *s)
 {
     s->is_leaving = true;
@@ -139,6 +139,7 @@ static void restart_quiet(lq_session *s)
 static void on_heard(lq_session *s)
 {
     s->is_pinged = false;
+    s->has_heard = true;
     restart_quiet(s);
 }
 
@@ -172,6 +173,7 @@ static void on_event(lq_conn *c)
     }
     if (c->in && !s->is_busy) work_kept(s);
     if (s->conn && c->has_eof && !s->is_busy) on_eof(s);
+    if (s->conn && s->is_leaving) leave(s);
     if (!s->conn || !s->wants_drain || lq_conn_unsent(c) > LQ_NET_LOW_WATER)
         return;
     s->wants_drain = false;
@@ -204,8 +206,6 @@ static const lq_holder_ops ops = {
 void lq_session_go_on(lq_session *s)
 {
     s->is_busy = false;
-    if (!s->conn) return;
-    if (s->is_leaving) leave(s);
     if (!s->conn) return;
     s->conn->reads_stream = true;
     lq_conn_flush_later(s->conn);
@@ -306,28 +306,53 @@ void lq_session_release(lq_session *s)
 
 /* ---- all of a worker's -------------------------------------------------- */
 
+/* Its first message may be under way: it has just been accepted. */
+static bool is_new(const lq_session *s)
+{
+    return !s->has_heard && !s->conn->has_eof &&
+           lq_loop_now(s->all->net->loop) < s->conn->since_ms + LQ_NET_NEW_MS;
+}
+
+/* What has come is still handled. Returns false for one that has more time. */
+static bool leave_in_order(lq_session *s)
+{
+    lq_conn_look(s->conn);
+    if (!s->conn) return true;
+    if (is_new(s)) return false;
+    leave(s);
+    return true;
+}
+
+/* Takes the oldest one to the end of the list: others may end meanwhile. */
+static lq_session *turn_over(lq_sessions *ss)
+{
+    lq_list *link = lq_list_pop_front(&ss->open);
+
+    lq_list_push_back(&ss->open, link);
+    return LQ_CONTAINER_OF(link, lq_session, link);
+}
+
 /* As many as are due by now, the oldest first. */
 static void leave_some(lq_sessions *ss)
 {
     uint64_t now = lq_loop_now(ss->net->loop);
     uint64_t left_ms = ss->leave_by_ms > now ? ss->leave_by_ms - now : 0;
-    size_t count = left_ms > LEAVE_TICK_MS
-                       ? ss->open_count * LEAVE_TICK_MS / left_ms + 1
-                       : ss->open_count;
-    lq_list *link, *next;
+    size_t looks = ss->open_count;
+    size_t count =
+        left_ms > LEAVE_TICK_MS ? looks * LEAVE_TICK_MS / left_ms + 1 : looks;
+    bool has_new = false;
     lq_session *s;
 
-    for (link = ss->open.next; link != &ss->open && count > 0; link = next) {
-        next = link->next;
-        s = LQ_CONTAINER_OF(link, lq_session, link);
+    for (; looks > 0 && count > 0 && ss->open_count > 0; looks--) {
+        s = turn_over(ss);
         if (s->is_leaving) continue;
-        leave(s);
+        if (!leave_in_order(s)) has_new = true;
         count--;
     }
-    if (left_ms == 0 || lq_list_is_empty(&ss->open)) return;
+    if ((left_ms == 0 && !has_new) || ss->open_count == 0) return;
     if (lq_timer_start(lq_loop_timers(ss->net->loop), &ss->leaving,
                        now + LEAVE_TICK_MS) < 0)
-        lq_sessions_leave(ss, 0);
+        lq_sessions_cut(ss);
 }
 
 static void on_leaving(lq_timer *timer)

@@ -505,18 +505,22 @@ describe("the next runtime", function()
 end)
 
 describe("a stop", function()
-  it("opens what waits, and refuses from then on", function()
+  it("serves what waits, and refuses from then on", function()
     local app <close> = start { workers = 2 }
     local port = ports_of(app)
     local runtime, conns = app:runtime(), {}
     proc.kill(runtime, STOP)
-    for i = 1, 40 do conns[i] = connect(port) end
+    for i = 1, 40 do
+      conns[i] = connect(port)
+      conns[i]:send(("hello %d\n"):format(i))
+    end
 
     app:signal "TERM"
     proc.kill(runtime, CONT)
 
-    for _, conn in ipairs(conns) do
+    for i, conn in ipairs(conns) do
       assert.matches("^%d 1$", read_line(conn))
+      assert.are.equal(("hello %d"):format(i), read_line(conn))
       assert.are.same({ nil, "closed" }, { read_line(conn) })
       conn:close()
     end
