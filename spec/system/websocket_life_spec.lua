@@ -254,15 +254,16 @@ describe("a WebSocket", function()
     assert_closed(app, "1001 '' 0 nil closed")
   end)
 
-  it("is told 1001 behind a message that is handled at a stop", function()
+  it("is told 1001 behind the messages that have come before a stop", function()
     ws:frames({ "text", "linger" }, { "text", "echo" })
     assert.are.equal("lingering", ws:message())
 
     app:signal "TERM"
 
     assert.are.equal("done", ws:message())
+    assert.are.equal("echo", ws:message())
     assert.are.equal("close 1001", ws:ending())
-    assert_closed(app, "1001 '' 1 nil closed")
+    assert_closed(app, "1001 '' 2 nil closed")
   end)
 
   it("leaves a handler that waits for ever at the drain's end", function()
