@@ -73,7 +73,8 @@ function App:open(ws, req)
   local welcome
 
   if guest then
-    ws.context.guest, guest.worker = guest, worker_name()
+    guest.worker = worker_name()
+    self.here[ws.id] = guest
     ws:subscribe("room:" .. guest.room) -- first, so that nothing is missed in between
     welcome, err = self.rooms:call("join", ws.id, guest)
   end
@@ -81,7 +82,6 @@ function App:open(ws, req)
     tell(ws, { type = "error", text = tostring(type(err) == "table" and err.message or err) })
     return ws:close((not guest or err.code == "refused") and REFUSED or LATER)
   end
-  self.here[ws.id] = guest
   tell(ws, { type = "welcome", name = guest.name, room = guest.room, worker = aq.instance.id,
     people = aq.array(welcome.people), history = aq.array(welcome.history) })
 end

@@ -169,7 +169,7 @@ stage.run({
           if (text.startsWith("worker")) resolve(seen);
         }).observe(document.querySelector("#status"), { childList: true });
       }));
-      await s.meet(way, await workerOf(ann));
+      await fetch(`${s.url}/${way}/${await workerOf(ann)}`);
       assert.match((await states).join(), /^Connection lost.*Connecting,worker \d+$/);
       await say(bob, `after ${way}`);
       await hears(ann, `after ${way}`);

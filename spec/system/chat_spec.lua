@@ -14,14 +14,10 @@ local entry_point = App.entry_point
 
 function App:entry_point()
   local router = entry_point(self)
-  router:get("/stop/:id", function(req)
-    if tonumber(req.params.id) ~= aq.instance.id then return "another" end
-    aq.instance:stop()
-    return "met"
-  end)
-  router:get("/panic/:id", function(req)
-    if tonumber(req.params.id) ~= aq.instance.id then return "another" end
-    breaker.panic()
+  aq.hub.subscribe("stop", function() aq.instance:stop() end)
+  aq.hub.subscribe("panic", function() breaker.panic() end)
+  router:get("/:how(%l+)/:id(%d+)", function(req)
+    return tostring(aq.hub.send(tonumber(req.params.id), req.params.how, true))
   end)
   router:get("/service", function() return tostring(aq.service "rooms":cast "die") end)
   return router

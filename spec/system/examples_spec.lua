@@ -99,3 +99,18 @@ for _, workers in ipairs { 1, 4 } do
     end)
   end)
 end
+
+describe("examples/devices", function()
+  it("keeps its word", function()
+    local path = "examples/devices/app.lua"
+    local folder = command.folder()
+    local app <close> = server.start { app = path, workers = 4,
+      args = { "--option", "device_port=0", "--option", "store=" .. folder .. "/readings" } }
+    local proofs = proofs_of(path)
+
+    assert.is_true(#proofs > 0)
+    for _, proof in ipairs(proofs) do prove(app, proof) end
+    app:stop { status = 0 }
+    command.remove(folder)
+  end)
+end)

@@ -1,0 +1,134 @@
+--- examples/devices for the specs: the app with routes that break what it runs on, devices on raw
+--- sockets, and what is in the file of readings.
+--
+-- Failure: raises.
+
+local client = require "spec.support.client"
+local command = require "spec.support.command"
+local core = require "spec.support.core"
+local protocol = dofile "examples/devices/protocol.lua"
+local server = require "spec.support.server"
+
+local APP = [[
+local aq = require "luaqueduct"
+local App = require "devices"
+local breaker = assert(package.loadlib("BREAKER", "luaopen_breaker"))()
+local entry_point = App.entry_point
+
+function App:entry_point()
+  local router = entry_point(self)
+  aq.hub.subscribe("stop", function() aq.instance:stop() end)
+  aq.hub.subscribe("panic", function() breaker.panic() end)
+  router:get("/:how(%l+)/:id(%d+)", function(req)
+    return tostring(aq.hub.send(tonumber(req.params.id), req.params.how, true))
+  end)
+  router:get("/bus", function() return tostring(aq.service "bus":cast "die") end)
+  return router
+end
+return App
+]]
+APP = APP:gsub("BREAKER", (core.absolute(core.build .. "/spec/breaker.so"):gsub("%%", "%%%%")))
+
+local m = { protocol = protocol, SECRET = "a secret of the example" }
+
+--- The example with 4 workers, on free ports.
+---@param store string the file of readings
+---@param args? string[] more arguments
+function m.start(store, args)
+  local files = { ["devices.lua"] = command.read_file "examples/devices/app.lua" }
+  for _, name in ipairs { "page.html", "protocol.lua", "store.lua", "bus.lua" } do
+    files[name] = command.read_file("examples/devices/" .. name)
+  end
+  files["bus.lua"] = files["bus.lua"]:gsub("return Bus%s*$",
+    "function Bus:die() os.exit(1) end\n%0")
+  local argv = { "--option", "device_port=0", "--option", "store=" .. store }
+  table.move(args or {}, 1, #(args or {}), #argv + 1, argv)
+  local app = server.start { source = APP, files = files, workers = 4, args = argv }
+
+  app.device_port = tonumber(app:get("/stats").body:match '"device_port":(%d+)')
+  return app
+end
+
+-- ---- devices -----------------------------------------------------------------
+
+local Device = {}
+Device.__index = Device
+
+--- Sends bytes as one message.
+function Device:send_bytes(bytes) assert(self.conn:send(string.pack(">s2", bytes))) end
+
+function Device:send(name, message) self:send_bytes(protocol.pack(name, message)) end
+
+--- The next message; nil and why there is none.
+function Device:receive(seconds)
+  local head, err = self.conn:read(2, { timeout = seconds or 10 })
+  if not head then return nil, err end
+  local bytes = assert(self.conn:read((string.unpack(">I2", head))))
+  return assert(protocol.unpack(bytes))
+end
+
+--- One reading, the next: its value tells it from others.
+function Device:report(value, quantity)
+  self.seq = self.seq + 1
+  self:send("reading", { seq = self.seq, time = 1700000000000 + self.seq,
+    quantity = quantity or "temperature", value = value })
+end
+
+--- Waits until all that it has sent is stored.
+function Device:settle()
+  while self.acknowledged < self.seq do
+    local message = assert(self:receive())
+    assert(message.name == "ack", message.text)
+    self.acknowledged = message.seq
+  end
+end
+
+function Device:close() self.conn:close() end
+Device.__close = Device.close
+
+--- A device that has connected and not said anything.
+function m.connect(app)
+  local conn = client.connect { port = app.device_port }
+  return setmetatable({ conn = conn, seq = 0, acknowledged = 0 }, Device)
+end
+
+--- One that is welcome: it goes on behind what is stored.
+function m.greet(app, id)
+  local device = m.connect(app)
+  device:send("hello", { version = 1, device = id, secret = m.SECRET })
+  local welcome = assert(device:receive())
+
+  assert(welcome.name == "welcome", welcome.text)
+  device.id, device.seq, device.acknowledged = id, welcome.last, welcome.last
+  return device
+end
+
+-- ---- what is stored ----------------------------------------------------------
+
+--- By device, its readings in order: { seq, value }.
+function m.stored(path)
+  local by_device = {}
+
+  for line in io.lines(path) do
+    local seq, device, value = line:match "^(%d+) %d+ (%g+) %g+ (%g+);$"
+    assert(seq, line)
+    by_device[device] = by_device[device] or {}
+    table.insert(by_device[device], { seq = tonumber(seq), value = tonumber(value) })
+  end
+  return by_device
+end
+
+--- Raises unless each device has 1, 2, 3 … and each once. Returns how many there are in all.
+function m.check_stored(path)
+  local count = 0
+
+  for device, readings in pairs(m.stored(path)) do
+    for i, reading in ipairs(readings) do
+      if reading.seq ~= i then error(("%s: %d at %d"):format(device, reading.seq, i), 2) end
+    end
+    count = count + #readings
+  end
+  return count
+end
+
+return m
