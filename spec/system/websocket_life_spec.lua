@@ -45,7 +45,7 @@ local handlers = {
     ws:send "hanging"
     aq.sleep(1000)
   end,
-  spin = function() while true do end end,
+  spin = function() while true do os.time() end end, -- the thread sanitizer keeps signals till then
 }
 local options = {
   open = function(ws) ws.context.n = 0 end,
