@@ -280,6 +280,41 @@ static void push_row(lua_State *L, const lq_pgreader *in, const PGresult *r,
     }
 }
 
+/* A userdata with the types, in whose user value the names are. */
+void lq_pgresult_push_columns(lua_State *L, const lq_pgreader *in,
+                              const PGresult *r)
+{
+    int count = PQnfields(r), i;
+    lq_pgtype *types =
+        lua_newuserdatauv(L, (size_t)count * sizeof *types + 1, 1);
+
+    lua_createtable(L, count, 0);
+    for (i = 0; i < count; i++) {
+        types[i] = lq_pgtypes_find(in->types, PQftype(r, i));
+        lua_pushstring(L, PQfname(r, i));
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setiuservalue(L, -2, 1);
+}
+
+void lq_pgresult_push_stream_row(lua_State *L, const lq_pgreader *in,
+                                 const PGresult *r, int kept)
+{
+    const lq_pgtype *types = lua_touserdata(L, kept);
+    int count = PQnfields(r), names, i;
+
+    lua_getiuservalue(L, kept, 1);
+    names = lua_gettop(L);
+    lua_createtable(L, 0, count);
+    for (i = 0; i < count; i++) {
+        lua_rawgeti(L, names, i + 1);
+        if (push_field(L, in, r, 0, i, &types[i]))
+            lua_rawset(L, -3);
+        else
+            lua_pop(L, 1);
+    }
+}
+
 static const char affected_key; /* its address is the key in the registry */
 
 enum { AFFECTED_MAX = 256 /* counts whose metatables are kept */ };
@@ -465,4 +500,9 @@ int lq_pgresult_keep_types(const PGresult *r, lq_pgtypes *ts,
             return -ENOMEM;
     }
     return 0;
+}
+
+bool lq_pgquery_has_rolled_back(const lq_pg_query *q)
+{
+    return strcmp(PQcmdStatus(q->items[0].result), "ROLLBACK") == 0;
 }

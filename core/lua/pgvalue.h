@@ -50,8 +50,18 @@ void lq_pgresult_push_row(lua_State *L, const lq_pgreader *in,
 void lq_pgresult_push_value(lua_State *L, const lq_pgreader *in,
                             const PGresult *r);
 
+/* For rows one by one: pushes what push_stream_row needs of their columns; to
+ * be kept at index `columns`. */
+void lq_pgresult_push_columns(lua_State *L, const lq_pgreader *in,
+                              const PGresult *r);
+void lq_pgresult_push_stream_row(lua_State *L, const lq_pgreader *in,
+                                 const PGresult *r, int kept);
+
 /* The failure of a query, as an error table. */
 void lq_pgquery_push_error(lua_State *L, const lq_pg_query *q);
+
+/* Whether a commit has become a rollback. */
+bool lq_pgquery_has_rolled_back(const lq_pg_query *q);
 
 /* A statement from the answer to LQ_PG_DESCRIBE. NULL: no memory. */
 lq_pg_statement *lq_pgresult_statement(const lq_pg_query *q) LQ_MUST_CHECK;

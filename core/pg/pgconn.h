@@ -81,6 +81,7 @@ struct lq_pg_conn {
     lq_pg_conn_state state;
     void *holder;     /* the pool's: who has it for himself; NULL: everybody */
     bool is_reserved; /* the pool's: takes nothing until it is idle */
+    uint8_t cleaning; /* the pool's: what is left to be done behind a lease */
     bool is_stalled;  /* it sends nothing: a cancel is under way */
     bool is_blocked;  /* the socket takes no more */
     bool is_plain;    /* out of pipeline mode */

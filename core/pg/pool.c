@@ -9,6 +9,14 @@
 
 #include "base/mem.h"
 
+/* What a connection still needs before everybody may use it again. */
+enum {
+    CLEAN_ROLLBACK = 1, /* if a transaction is open */
+    CLEAN_SESSION = 2,
+    CLEAN_DATES = 4,
+    CLEAN_FAILED = 8,
+};
+
 enum {
     RETRY_MIN_MS = 50,
     RETRY_MAX_MS = 2000,
@@ -315,6 +323,65 @@ static void serve(lq_pg_pool *p)
     }
 }
 
+/* ---- making a connection as new ----------------------------------------- */
+
+static void on_cleaned(lq_pg_query *q)
+{
+    lq_pg_conn *c = q->data;
+
+    if (q->err) c->cleaning |= CLEAN_FAILED;
+    lq_pg_query_free(q);
+}
+
+static void drop_conn(lq_pg_pool *p, lq_pg_conn *c)
+{
+    p->count--;
+    lq_pg_conn_close(c, LQ_ELOST);
+}
+
+static void clean(lq_pg_pool *p, lq_pg_conn *c, lq_str sql)
+{
+    lq_pg_query *q = lq_pg_query_text(LQ_PG_RUN, sql);
+
+    if (!q) {
+        drop_conn(p, c);
+        return;
+    }
+    q->pool = p;
+    q->timeout_ms = p->cfg.query_ms;
+    q->is_final = true;
+    q->on_done = on_cleaned;
+    q->data = c;
+    lq_pg_conn_add(c, q);
+}
+
+/* The next step, once what is under way has come to its end: a cancel needs it
+ * to be alone. */
+static void go_on_cleaning(lq_pg_pool *p, lq_pg_conn *c)
+{
+    unsigned left = c->cleaning;
+
+    if (c->load > 0 || c->is_stalled) return;
+    if (left & CLEAN_FAILED) {
+        drop_conn(p, c);
+    } else if (lq_pg_conn_is_in_transaction(c)) {
+        if (left & CLEAN_ROLLBACK)
+            clean(p, c, LQ_STR("rollback"));
+        else
+            drop_conn(p, c);
+        c->cleaning &= (uint8_t)~CLEAN_ROLLBACK;
+    } else if (left & CLEAN_SESSION) {
+        c->cleaning &= (uint8_t)~CLEAN_SESSION;
+        clean(p, c, LQ_STR("discard all"));
+    } else if (left & CLEAN_DATES) {
+        c->cleaning &= (uint8_t)~CLEAN_DATES;
+        clean(p, c, LQ_STR("set datestyle = 'ISO'"));
+    } else {
+        c->cleaning = 0;
+        c->holder = NULL;
+    }
+}
+
 /* ---- what connections tell ---------------------------------------------- */
 
 static void on_open(lq_pg_conn *c)
@@ -362,6 +429,7 @@ static void on_change(lq_pg_conn *c)
     lq_pg_pool *p = c->cfg->data;
 
     if (c->is_stalled && !c->holder) take_back(p, c);
+    if (c->holder == p) go_on_cleaning(p, c);
     if (p->waiting > 0) serve(p);
 }
 
@@ -564,50 +632,30 @@ bool lq_pg_lease_is_in_transaction(const lq_pg_lease *l)
     return l->conn && lq_pg_conn_is_in_transaction(l->conn);
 }
 
-/* Behind what is under way; everybody may use it when that has worked. */
-static void on_cleaned(lq_pg_query *q)
-{
-    lq_pg_pool *p = q->pool;
-    lq_pg_conn *c = q->data;
-    bool has_failed = q->err != 0;
-
-    lq_pg_query_free(q);
-    if (c->is_lost || c->state != LQ_PG_OPEN || c->load > 0) return;
-    if (has_failed || lq_pg_conn_is_in_transaction(c)) {
-        p->count--;
-        lq_pg_conn_close(c, LQ_ELOST);
-    } else {
-        c->holder = NULL;
-    }
-    serve(p);
-}
-
-static int clean(lq_pg_pool *p, lq_pg_conn *c, lq_str sql)
-{
-    lq_pg_query *q = lq_pg_query_text(LQ_PG_RUN, sql);
-
-    if (!q) return -ENOMEM;
-    q->pool = p;
-    q->timeout_ms = p->cfg.query_ms;
-    q->is_final = true;
-    q->on_done = on_cleaned;
-    q->data = c;
-    lq_pg_conn_add(c, q);
-    return 0;
-}
-
-/* What is under way there and nobody waits for any more. */
+/* Whoever still waits for something there is told; the server is made to give
+ * it up. */
 static void abandon_all(lq_pg_conn *c)
 {
+    const char *text = "its session or transaction has ended";
     lq_list *link, *next;
+    lq_pg_query *q;
 
     for (link = c->unsent.next; link != &c->unsent; link = next) {
         next = link->next;
-        if (query_of(link)->kind != LQ_PG_SYNC) lq_pg_drop(query_of(link));
+        q = query_of(link);
+        if (q->kind == LQ_PG_SYNC) continue;
+        lq_list_remove(link);
+        c->load--;
+        lq_pg_query_fail(q, LQ_ECLOSED, text);
+        finish(q->pool ? q->pool : c->cfg->data, q);
     }
     for (link = c->sent.next; link != &c->sent; link = next) {
         next = link->next;
-        if (!query_of(link)->is_abandoned) lq_pg_drop(query_of(link));
+        q = query_of(link);
+        if (q->is_abandoned || q->is_told) continue;
+        lq_pg_query_fail(q, LQ_ECLOSED, text);
+        q->is_told = true;
+        q->on_done(q);
     }
 }
 
@@ -615,24 +663,13 @@ static void take_conn_back(lq_pg_lease *l, bool has_changed)
 {
     lq_pg_pool *p = l->pool;
     lq_pg_conn *c = l->conn;
-    bool is_busy;
-    int err = 0;
 
-    abandon_all(c);
-    if (c->state != LQ_PG_OPEN) return;
-    is_busy = c->load > 0;
     c->holder = p; /* not everybody's yet */
-    if (is_busy || lq_pg_conn_is_in_transaction(c))
-        err = clean(p, c, LQ_STR("rollback"));
-    if (err == 0 && has_changed) err = clean(p, c, LQ_STR("discard all"));
-    if (err == 0 && has_changed && c->must_set_dates)
-        err = clean(p, c, LQ_STR("set datestyle = 'ISO'"));
-    if (err < 0) {
-        p->count--;
-        lq_pg_conn_close(c, err);
-    } else if (c->load == 0) {
-        c->holder = NULL;
-    }
+    c->cleaning = CLEAN_ROLLBACK;
+    if (has_changed) c->cleaning |= CLEAN_SESSION;
+    if (has_changed && c->must_set_dates) c->cleaning |= CLEAN_DATES;
+    abandon_all(c);
+    if (c->state == LQ_PG_OPEN) go_on_cleaning(p, c);
     serve(p);
 }
 

@@ -94,6 +94,18 @@ static lq_pg_class classify_create(lq_str rest)
                : LQ_PG_PLAIN;
 }
 
+/* set local ..., set transaction ..., set constraints ... */
+static lq_pg_class classify_set(lq_str rest)
+{
+    char word[WORD_MAX + 1];
+
+    next_word(&rest, word);
+    return strcmp(word, "local") == 0 || strcmp(word, "transaction") == 0 ||
+                   strcmp(word, "constraints") == 0
+               ? LQ_PG_TRANSACTION
+               : LQ_PG_SESSION;
+}
+
 lq_pg_class lq_pg_classify(lq_str sql)
 {
     char word[WORD_MAX + 1];
@@ -101,6 +113,7 @@ lq_pg_class lq_pg_classify(lq_str sql)
 
     next_word(&sql, word);
     if (strcmp(word, "create") == 0) return classify_create(sql);
+    if (strcmp(word, "set") == 0) return classify_set(sql);
     for (i = 0; i < LQ_COUNT_OF(words); i++)
         if (strcmp(word, words[i].word) == 0) return words[i].class;
     return LQ_PG_PLAIN;

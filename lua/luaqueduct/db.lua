@@ -67,6 +67,208 @@ local function read_options(options)
   return result
 end
 
+-- ---- connections of one's own ---------------------------------------------------------------
+
+-- What gives a session back, unless it has been handed on.
+local guard_mt = {}
+
+function guard_mt:__close()
+  if self.session then core.release(self.session, self.has_changed) end
+end
+
+--- A session that goes back with the scope; nil and an error when there is none.
+local function acquire(db, has_changed)
+  local session, err = core.acquire(db)
+  return setmetatable({ session = session, has_changed = has_changed or false }, guard_mt), err
+end
+
+-- What undoes a part of a session that was left without an end.
+local part_mt = {}
+
+function part_mt:__close()
+  if not self.session then return end
+  core.leave(self.session, table.unpack(self.undo or {}))
+end
+
+local function check_function(what, fn)
+  if type(fn) ~= "function" then
+    place.raise("%s must be a function, not a %s", what, type(fn))
+  end
+end
+
+-- ---- transactions ---------------------------------------------------------------------------
+
+local LEVELS = { ["read committed"] = true, ["repeatable read"] = true, serializable = true }
+
+-- What may go well the next time.
+local TRANSIENT = { ["40001"] = true, ["40P01"] = true }
+
+local function read_transaction_options(options)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    place.raise("the options of a transaction must be a table, not a %s", type(options))
+  end
+  for name in pairs(options) do
+    if name ~= "retry" and name ~= "isolation" then
+      place.raise("unknown option %s of a transaction; known are isolation, retry", tostring(name))
+    end
+  end
+  local retry, isolation = options.retry, options.isolation
+  if retry ~= nil and (math.type(retry) ~= "integer" or retry < 0) then
+    place.raise "retry must be an integer from 0 on"
+  end
+  if isolation ~= nil and not LEVELS[isolation] then
+    place.raise "isolation must be read committed, repeatable read or serializable"
+  end
+  return options
+end
+
+local function begin_of(options)
+  return options.isolation and "begin isolation level " .. options.isolation or "begin"
+end
+
+--- Ends the part as the function's results say.
+local function conclude(part, commit, results)
+  if results[1] == nil and results[2] ~= nil then
+    for _, statement in ipairs(part.undo) do part.session:query(statement) end
+    part.undo = nil
+    return nil, results[2]
+  end
+  local ok, err = commit(part.session)
+  if not ok then return nil, err end
+  part.undo = nil
+  return table.unpack(results, 1, results.n)
+end
+
+--- Runs `fn` in a part of the session, between what begins it and what ends it.
+local function run_part(session, fn, begin, commit, undo)
+  local part <close> = setmetatable({ session = core.nest(session) }, part_mt)
+  local ok, err = part.session:query(begin)
+
+  if not ok then return nil, err end
+  part.undo = undo
+  return conclude(part, commit, table.pack(fn(part.session)))
+end
+
+local UNDO = { "rollback" }
+
+local function run_in(session, fn, options)
+  return run_part(session, fn, begin_of(options), core.commit, UNDO)
+end
+
+local function run_in_new(db, fn, options)
+  local guard <close>, err = acquire(db)
+
+  if not guard.session then return nil, err end
+  return run_in(guard.session, fn, options)
+end
+
+local UNDO_NESTED = { "rollback to savepoint luaqueduct", "release savepoint luaqueduct" }
+
+local function release_savepoint(session)
+  return session:query "release savepoint luaqueduct"
+end
+
+--- In a transaction: a savepoint, which may hide one of the same name outside it.
+local function run_nested(session, fn)
+  return run_part(session, fn, "savepoint luaqueduct", release_savepoint, UNDO_NESTED)
+end
+
+local function is_transient(err)
+  return type(err) == "table" and TRANSIENT[err.code] or false
+end
+
+--- Runs it again while it fails for what may go well the next time.
+local function run_retried(run, retry, ...)
+  for _ = 1, retry do
+    local results = table.pack(pcall(run, ...))
+    if results[1] and not (results[2] == nil and is_transient(results[3])) then
+      return table.unpack(results, 2, results.n)
+    end
+    if not results[1] and not is_transient(results[2]) then error(results[2], 0) end
+  end
+  return run(...)
+end
+local Database, Session = core.Database, core.Session
+
+--- Runs `fn(tx)` in a transaction on a connection of its own and commits when it returns. When its
+--- first result is nil and its second is not, or when it raises, everything is rolled back.
+--- Suspends the task until it is over.
+---@param fn async fun(tx: luaqueduct.DatabaseSession): any
+---@param options? luaqueduct.TransactionOptions
+---@return any ... what `fn` has returned, or nil and an error
+function Database:transaction(fn, options)
+  check_function("what runs in a transaction", fn)
+  options = read_transaction_options(options)
+  return run_retried(run_in_new, options.retry or 0, self, fn, options)
+end
+
+--- The same on this connection; in a transaction, a savepoint. This session is not to be used
+--- until it is over. Suspends the task until then.
+---@param fn async fun(tx: luaqueduct.DatabaseSession): any
+---@param options? luaqueduct.TransactionOptions
+---@return any ... what `fn` has returned, or nil and an error
+function Session:transaction(fn, options)
+  check_function("what runs in a transaction", fn)
+  options = read_transaction_options(options)
+  if not core.is_in_transaction(self) then
+    return run_retried(run_in, options.retry or 0, self, fn, options)
+  end
+  if next(options) then
+    place.raise "a transaction inside another one has no options: it is a savepoint"
+  end
+  return run_nested(self, fn)
+end
+
+--- Runs `fn(session)` with a connection of its own, on which statements may change the session;
+--- it is made as new afterwards. Suspends the task until it is over.
+---@param fn async fun(session: luaqueduct.DatabaseSession): any
+---@return any ... what `fn` has returned, or nil and an error
+function Database:session(fn)
+  check_function("what runs in a session", fn)
+  local guard <close>, err = acquire(self, true)
+
+  if not guard.session then return nil, err end
+  return fn(guard.session)
+end
+
+-- ---- streams --------------------------------------------------------------------------------
+
+--- The rows of a query, one by one: `for row in db:each(sql, ...) do … end`. They come as they are
+--- asked for, on a connection of its own. Raises what fails. Suspends the task for each row that
+--- has not come.
+---@param sql string
+---@param ... any
+---@return async fun(): table? next
+---@return userdata stream
+---@return nil
+---@return userdata closing
+function Database:each(sql, ...)
+  local guard <close>, err = acquire(self)
+
+  if not guard.session then error(err, 2) end
+  local stream, failure = core.stream(guard.session, sql, ...)
+  if not stream then error(failure, 2) end
+  guard.session = nil
+  return core.next, stream, nil, stream
+end
+
+--- The same on this connection, which is not to be used until the loop is over.
+---@param sql string
+---@param ... any
+---@return async fun(): table? next
+---@return userdata stream
+---@return nil
+---@return userdata closing
+function Session:each(sql, ...)
+  local part <close> = setmetatable({ session = core.nest(self) }, part_mt)
+  local stream, failure = core.stream(part.session, sql, ...)
+
+  if not stream then error(failure, 2) end
+  part.session = nil
+  return core.next, stream, nil, stream
+end
+
 -- ---- opening --------------------------------------------------------------------------------
 
 --- Opens a database: connects when there is something to ask.

@@ -1,0 +1,178 @@
+/* dbstream.c - see database.h: rows one by one.
+ *
+ * A stream has a session to itself, which ends with it. What has come and is
+ * not taken is little (pg/pieces.h): the connection is not read meanwhile.
+ */
+#include <lauxlib.h>
+
+#include "lua/database.h"
+#include "lua/error.h"
+#include "pg/pieces.h"
+
+#define STREAM_TYPE "luaqueduct.DatabaseStream"
+
+typedef struct stream {
+    lq_pg_query *q;         /* NULL: it is over */
+    lq_db_session *session; /* in user value 1 */
+    lq_task *task;          /* waits for a row */
+} stream;
+
+enum { SESSION = 1, COLUMNS = 2 /* user values */ };
+
+static void on_row(lq_pg_query *q)
+{
+    stream *s = q->data;
+
+    if (s && s->task) lq_task_wake(s->task, 0);
+}
+
+static void close_stream(stream *s)
+{
+    lq_pg_query *q = s->q;
+
+    s->task = NULL;
+    s->q = NULL;
+    if (q) {
+        q->data = NULL;
+        lq_pg_drop(q);
+    }
+    if (s->session && s->session->lease) lq_db_end_session(s->session);
+    s->session = NULL;
+}
+
+/* db.close_stream(stream): ends it; a second call does nothing */
+static int m_close(lua_State *L)
+{
+    close_stream(luaL_checkudata(L, 1, STREAM_TYPE));
+    return 0;
+}
+
+/* stack: session, sql, ... */
+int lq_db_begin_stream(lua_State *L, const lq_db_target *to)
+{
+    stream *s;
+    lq_pg_query *q;
+
+    q = lq_db_make_query(L, to, LQ_PG_STREAM);
+    if (!q) return 2;
+    lq_db_decode(lq_vm_of(L), q);
+    s = lua_newuserdatauv(L, sizeof *s, 2);
+    *s = (stream){.session = to->session};
+    luaL_setmetatable(L, STREAM_TYPE);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, SESSION);
+    q->pieces = lq_pg_pieces_new(true);
+    if (!q->pieces) return luaL_error(L, "not enough memory");
+    q->on_done = on_row;
+    q->data = s;
+    lq_vm_of(L)->dbs->decoding = NULL;
+    if (!to->db->pool) lq_pg_query_fail(q, LQ_ECLOSED, NULL);
+    if (q->err || lq_pg_submit(to->db->pool, to->session->lease, q) < 0)
+        return lq_db_push_failure(L, lq_vm_of(L), q);
+    s->q = q;
+    return 1;
+}
+
+/* db.stream(session, sql, ...) -> stream | nil, err: waits; the session is the
+ * stream's from now on */
+static int db_stream(lua_State *L)
+{
+    lq_task *t = lq_task_check_wait(L);
+
+    lq_db_check_session(L, 1);
+    return lq_db_ask(L, t, LQ_DB_STREAM);
+}
+
+/* stack: stream, ... */
+static void push_row(lua_State *L, const stream *s)
+{
+    lq_database *d = s->session->db;
+    lq_pgreader in = {&d->types, &lq_vm_of(L)->dbs->scratch, d->has_null};
+    size_t len;
+    const PGresult *r = lq_pg_pieces_first(s->q->pieces, &len);
+
+    lua_settop(L, 1);
+    if (lua_getiuservalue(L, 1, COLUMNS) != LUA_TUSERDATA) {
+        lua_pop(L, 1);
+        lq_pgresult_push_columns(L, &in, r);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, 1, COLUMNS);
+    }
+    lq_pgresult_push_stream_row(L, &in, r, 2);
+    lq_pg_pieces_drop(s->q->pieces);
+}
+
+/* The end: nil, or the error is raised. */
+static int finish(lua_State *L, stream *s)
+{
+    bool has_failed = s->q->err != 0;
+
+    if (has_failed) lq_pgquery_push_error(L, s->q);
+    close_stream(s);
+    if (has_failed) return lua_error(L);
+    lua_pushnil(L);
+    return 1;
+}
+
+static void on_cancel(lq_task *t)
+{
+    ((stream *)t->wait)->task = NULL;
+}
+
+static int next_k(lua_State *L, int status, lua_KContext context);
+
+/* stack: stream, ... */
+static int next(lua_State *L, stream *s)
+{
+    lq_task *t;
+
+    if (!s->q) return luaL_error(L, "the stream is over");
+    if (lq_pg_pieces_are_empty(s->q->pieces) && s->q->state == LQ_PG_SENT)
+        lq_pg_conn_go_on(s->q->conn, s->q);
+    if (!lq_pg_pieces_are_empty(s->q->pieces)) {
+        push_row(L, s);
+        return 1;
+    }
+    if (s->q->state == LQ_PG_OVER || s->q->is_told) return finish(L, s);
+    t = lq_task_check_wait(L);
+    s->task = t;
+    return lq_task_wait(L, t, on_cancel, s, next_k);
+}
+
+static int next_k(lua_State *L, int status, lua_KContext context)
+{
+    stream *s = ((lq_task *)context)->wait;
+
+    (void)status;
+    s->task = NULL;
+    return next(L, s);
+}
+
+/* db.next(stream) -> row | nil: waits; raises what has failed */
+static int db_next(lua_State *L)
+{
+    stream *s = luaL_checkudata(L, 1, STREAM_TYPE);
+
+    if (s->task) return luaL_error(L, "another task waits for the next row");
+    return next(L, s);
+}
+
+static const luaL_Reg functions[] = {
+    {"next", db_next},
+    {"stream", db_stream},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__close", m_close},
+    {"__gc", m_close},
+    {NULL, NULL},
+};
+
+void lq_db_open_streams(lua_State *L)
+{
+    luaL_setfuncs(L, functions, 0);
+    luaL_newmetatable(L, STREAM_TYPE);
+    luaL_setfuncs(L, metamethods, 0);
+    lua_pop(L, 1);
+}
