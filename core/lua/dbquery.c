@@ -299,7 +299,8 @@ static void fill(lq_pg_query *q, const struct lq_dbs *dbs)
 
 /* ---- a query's way ------------------------------------------------------ */
 
-static int answer(lua_State *L, lq_vm *vm, const lq_db_target *to, lq_pg_query *q);
+static int answer(lua_State *L, lq_vm *vm, const lq_db_target *to,
+                  lq_pg_query *q);
 
 /* An error may come of what has been kept about a statement. */
 static int push_query_failure(lua_State *L, lq_vm *vm, const lq_db_target *to,
@@ -416,8 +417,8 @@ static int describe(lua_State *L, lq_task *t, const lq_db_target *to,
 }
 
 /* Pushes what the caller gets. The results' types are known. */
-static void push_answer(lua_State *L, struct lq_dbs *dbs, const lq_db_target *to,
-                        const lq_pg_query *q)
+static void push_answer(lua_State *L, struct lq_dbs *dbs,
+                        const lq_db_target *to, const lq_pg_query *q)
 {
     lq_pgreader in = {&to->db->types, &dbs->scratch, to->db->has_null};
     int i;
@@ -436,7 +437,8 @@ static void push_answer(lua_State *L, struct lq_dbs *dbs, const lq_db_target *to
 }
 
 /* Takes `q`, which is over: asks for types that are not known, or pushes. */
-static int answer(lua_State *L, lq_vm *vm, const lq_db_target *to, lq_pg_query *q)
+static int answer(lua_State *L, lq_vm *vm, const lq_db_target *to,
+                  lq_pg_query *q)
 {
     uint32_t oids[LQ_DB_UNKNOWN_MAX];
     int count = 0, i;
@@ -487,8 +489,8 @@ static lq_pg_query *make_query(lua_State *L, const lq_db_target *to, int tag,
         return NULL;
     }
     values = (int)(lq_buf_len(&dbs->params) / sizeof(lq_pgparam));
-    q = lq_db_decode(
-        vm, lq_pg_query_new(kind, n, values, lq_buf_len(&dbs->bytes)));
+    q = lq_db_decode(vm,
+                     lq_pg_query_new(kind, n, values, lq_buf_len(&dbs->bytes)));
     if (!q) luaL_error(L, "not enough memory");
     for (i = 0; i < n; i++) {
         r = open_item(L, tag, i);
@@ -530,7 +532,8 @@ int lq_db_ask(lua_State *L, lq_task *t, int tag)
         if (tag == LQ_DB_STREAM || !is_known(st, &r))
             return describe(L, t, &to, st, tag);
         if (st->count <= 0) continue;
-        count = lq_pgstatement_unknowns(st, &to.db->types, oids, LQ_DB_UNKNOWN_MAX);
+        count =
+            lq_pgstatement_unknowns(st, &to.db->types, oids, LQ_DB_UNKNOWN_MAX);
         if (count > 0) return ask_types(L, t, &to, oids, count, NULL, tag);
     }
     if (tag == LQ_DB_STREAM_READY) return lq_db_begin_stream(L, &to);
@@ -576,8 +579,7 @@ static int m_batch(lua_State *L)
     return 1;
 }
 
-
 const luaL_Reg lq_db_query_methods[] = {
-    {"batch", m_batch}, {"one", m_one},     {"query", m_query},
+    {"batch", m_batch}, {"one", m_one}, {"query", m_query},
     {"value", m_value}, {NULL, NULL},
 };

@@ -55,10 +55,7 @@ static void on_cancel(lq_task *t)
 static int push_lease_failure(lua_State *L, const lq_pg_failure *f)
 {
     lua_pushnil(L);
-    if (f->sqlstate[0])
-        lq_push_error_named(L, f->sqlstate, f->text);
-    else
-        lq_push_error(L, f->err, f->text[0] ? f->text : NULL);
+    lq_pgfailure_push(L, f->err, f->sqlstate, f->text[0] ? f->text : NULL);
     return 2;
 }
 
@@ -234,10 +231,13 @@ static int mt_tostring(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"acquire", db_acquire}, {"commit", db_commit},
+    {"acquire", db_acquire},
+    {"commit", db_commit},
     {"is_in_transaction", db_is_in_transaction},
-    {"leave", db_leave},     {"nest", db_nest},
-    {"release", db_release}, {NULL, NULL},
+    {"leave", db_leave},
+    {"nest", db_nest},
+    {"release", db_release},
+    {NULL, NULL},
 };
 
 static const luaL_Reg methods[] = {

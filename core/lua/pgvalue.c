@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "base/mem.h"
 #include "base/number.h"
@@ -438,15 +439,26 @@ static void push_server_error(lua_State *L, const PGresult *r)
     }
 }
 
+void lq_pgfailure_push(lua_State *L, int err, const char *sqlstate,
+                       const char *text)
+{
+    bool is_resolver = err <= UV_EAI_ADDRFAMILY && err > LQ_ETIMEOUT;
+
+    if (*sqlstate)
+        lq_push_error_named(L, sqlstate, text ? text : "the server refuses");
+    else if (is_resolver)
+        lq_push_error_named(L, uv_err_name(err),
+                            text ? text : uv_strerror(err));
+    else
+        lq_push_error(L, err, text);
+}
+
 void lq_pgquery_push_error(lua_State *L, const lq_pg_query *q)
 {
     if (q->err == LQ_EINVALID && q->failure)
         push_server_error(L, q->failure);
-    else if (q->sqlstate[0])
-        lq_push_error_named(L, q->sqlstate,
-                            q->text ? q->text : "the server refuses");
     else
-        lq_push_error(L, q->err, q->text);
+        lq_pgfailure_push(L, q->err, q->sqlstate, q->text);
 }
 
 /* ---- what the server says of statements and types ----------------------- */

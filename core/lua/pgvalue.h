@@ -57,6 +57,10 @@ void lq_pgresult_push_columns(lua_State *L, const lq_pgreader *in,
 void lq_pgresult_push_stream_row(lua_State *L, const lq_pgreader *in,
                                  const PGresult *r, int kept);
 
+/* An error table of what a connection has failed with; `text` may be NULL. */
+void lq_pgfailure_push(lua_State *L, int err, const char *sqlstate,
+                       const char *text);
+
 /* The failure of a query, as an error table. */
 void lq_pgquery_push_error(lua_State *L, const lq_pg_query *q);
 

@@ -25,6 +25,7 @@ static void copy_lines(char *out, size_t cap, const char *message)
     for (; *message; message += len + (message[len] == '\n')) {
         len = strcspn(message, "\n");
         if (len == 0 || strncmp(message, "LOCATION:", 9) == 0) continue;
+        for (; *message == '\t'; message++) len--;
         if (used + len + 2 > cap) len = cap - used - 2;
         if (used > 0) out[used++] = ' ';
         memcpy(out + used, message, len);
@@ -206,8 +207,8 @@ static void connect_to(lq_pg_conn *c, const lq_pg_hosts *hosts)
     } else {
         begin_trace(c);
         PQsetErrorVerbosity(c->pg, PQERRORS_VERBOSE);
-        if (lq_pg_watch(c, UV_WRITABLE, on_poll) == 0) return;
-        c->failure.err = -ENOMEM;
+        c->failure.err = lq_pg_watch(c, UV_WRITABLE, on_poll);
+        if (c->failure.err == 0) return;
     }
     fail_later(c);
 }

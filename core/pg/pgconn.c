@@ -99,6 +99,8 @@ static void lose(lq_pg_conn *c, const lq_pg_failure *f)
 
     if (c->state == LQ_PG_CLOSING || c->is_lost) return;
     c->is_lost = true;
+    /* libpq has closed the socket: the next connection may get its number. */
+    lq_pg_watch_close(c);
     fail_all(&c->sent, copy.err, copy.text[0] ? copy.text : NULL);
     c->cfg->on_lost(c, &copy);
     lq_pg_conn_close(c, copy.err);
@@ -373,7 +375,7 @@ static void watch(lq_pg_conn *c)
     const lq_pg_query *q = first(&c->sent);
     int events = c->is_blocked ? UV_WRITABLE : 0;
 
-    if (c->state != LQ_PG_OPEN) return;
+    if (c->state != LQ_PG_OPEN || PQsocket(c->pg) < 0) return;
     if (!q || !is_paused(q)) events |= UV_READABLE;
     if (lq_pg_watch(c, events, on_poll) < 0) lose_it(c, "cannot be watched");
 }
@@ -627,6 +629,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     }
     if (events & UV_READABLE) {
         if (!PQconsumeInput(c->pg)) {
+            lq_pg_watch_close(c);
             read_results(c); /* what has come in front of the end */
             if (c->state == LQ_PG_OPEN) lose_it(c, NULL);
             return;

@@ -1,75 +1,21 @@
 --- aq.db: queries, types both ways, errors; against a real server.
 
-local client = require "spec.support.client"
+local database = require "spec.support.database"
 local json = require "luaqueduct.core.json"
-local pg = require "spec.support.postgres"
-local server = require "spec.support.server"
-
--- /run runs what it is sent; what that returns comes back as a JSON list.
-local SOURCE = [[
-local aq = require "luaqueduct"
-local router = aq.router()
-local dbs = {}
-
-local function open(options)
-  options = options or {}
-  options.url = options.url or URL
-  return aq.db.open(options)
-end
-
-local function show(value)
-  if value == nil then return "<nil>" end
-  if type(value) == "table" and value.code then
-    return { code = value.code, message = value.message, detail = value.detail, table = value.table,
-      column = value.column, constraint = value.constraint, position = value.position,
-      hint = value.hint }
-  end
-  if type(value) == "number" and (value ~= value or value == 1/0 or value == -1/0) then
-    return tostring(value)
-  end
-  return value
-end
-
-router:post("/run", function(req)
-  dbs.default = dbs.default or open { size = 2 }
-  local env = setmetatable({ aq = aq, db = dbs.default, dbs = dbs, open = open },
-    { __index = _G })
-  local results = table.pack(assert(load(req:body(), "=run", "t", env))())
-  local list = aq.array {}
-  for i = 1, results.n do list[i] = show(results[i]) end
-  return aq.json.encode(list)
-end)
-return router
-]]
 
 for _, workers in ipairs { 1, 4 } do
   describe(("aq.db with %d workers"):format(workers), function()
-    local postgres, app
+    local site
 
-    setup(function()
-      postgres = pg.start()
-      app = server.start { source = SOURCE:gsub("URL", function()
-        return ("%q"):format(postgres.url)
-      end), workers = workers }
-    end)
-    teardown(function()
-      app:stop { status = 0 }
-      postgres:stop()
-    end)
+    setup(function() site = database.start { workers = workers, options = "size = 2" } end)
+    teardown(function() site:stop() end)
 
-    --- Runs code in the app; returns what it has returned.
     local function run(code)
-      local conn = app:connect()
-      assert(conn:send(client.format("POST", "/run", { body = code })))
-      local res = assert(conn:read_response())
-      conn:close()
-      assert.are.equal(200, res.status, res.body .. app:log())
-      return table.unpack(json.decode(res.body))
+      return site:run(code)
     end
 
-    --- Runs code that raises; returns the message.
     local function raised(code)
-      return (run("return select(2, pcall(function() " .. code .. " end))"))
+      return site:raised(code)
     end
 
     describe("query()", function()
@@ -230,11 +176,11 @@ for _, workers in ipairs { 1, 4 } do
       end)
 
       it("dates are ISO whatever the server's style is", function()
-        postgres:psql "alter role all set datestyle = 'German'"
+        site.postgres:psql "alter role all set datestyle = 'German'"
         local date = run [[
           local other <close> = open()
           return other:value "select date '2024-02-29'"]]
-        postgres:psql "alter role all reset datestyle"
+        site.postgres:psql "alter role all reset datestyle"
 
         assert.are.equal("2024-02-29", date)
       end)
@@ -349,7 +295,7 @@ for _, workers in ipairs { 1, 4 } do
           assert.is_string(message)
           assert.is_nil(message:find("s3cr3t", 1, true), message)
         end
-        assert.is_nil(app:log():find("s3cr3t", 1, true))
+        assert.is_nil(site.app:log():find("s3cr3t", 1, true))
       end)
     end)
 

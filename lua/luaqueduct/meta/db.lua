@@ -4,7 +4,60 @@
 --- What `aq.db.open` makes databases with.
 ---@class luaqueduct.core.db
 ---@field Database table the methods of databases
+---@field Session table the methods of sessions
 local core = {}
+
+--- A connection of one's own. Suspends the task until there is one.
+---@async
+---@param db luaqueduct.Database
+---@return luaqueduct.DatabaseSession? session
+---@return luaqueduct.DatabaseError? err
+function core.acquire(db) end
+
+--- Suspends the task until the transaction is committed; nothing cancels it.
+---@async
+---@param session luaqueduct.DatabaseSession
+---@return true? ok
+---@return luaqueduct.DatabaseError? err
+function core.commit(session) end
+
+--- Whether the server has a transaction open there.
+---@param session luaqueduct.DatabaseSession
+---@return boolean
+---@nodiscard
+function core.is_in_transaction(session) end
+
+--- Ends a session that was nested: the statements are sent and not awaited, and the outer session
+--- goes on. A second call does nothing.
+---@param session luaqueduct.DatabaseSession
+---@param ... string
+function core.leave(session, ...) end
+
+--- A session on the same connection; the outer one is suspended.
+---@param session luaqueduct.DatabaseSession
+---@return luaqueduct.DatabaseSession
+---@nodiscard
+function core.nest(session) end
+
+--- The next row; nil at the end. Raises what has failed. Suspends the task until it has come.
+---@async
+---@param stream userdata
+---@return table? row
+function core.next(stream) end
+
+--- Gives a connection back, whatever is under way there. A second call does nothing.
+---@param session luaqueduct.DatabaseSession
+---@param has_changed? boolean whether it is to be made as new
+function core.release(session, has_changed) end
+
+--- Rows one by one; the session is the stream's from then on. Suspends the task until it begins.
+---@async
+---@param session luaqueduct.DatabaseSession
+---@param sql string
+---@param ... any
+---@return userdata? stream
+---@return luaqueduct.DatabaseError? err
+function core.stream(session, sql, ...) end
 
 --- A database from options that have been checked: all of them are there.
 ---@param options luaqueduct.DatabaseOptions
@@ -28,6 +81,11 @@ function core.open(options) end
 ---@field prepare? boolean whether statements are kept prepared; `false` behind pgbouncer
 ---@field statement_cache? integer how many, on each connection; 256 unless given
 ---@field null? boolean whether NULL in a row is `aq.null` instead of absent
+
+--- What a transaction can be told.
+---@class luaqueduct.TransactionOptions
+---@field isolation? "read committed"|"repeatable read"|"serializable" the server's unless given
+---@field retry? integer how often it is run again when it could not be serialized; 0 unless given
 
 --- An error of the database: `code` is the SQLSTATE.
 ---@class luaqueduct.DatabaseError
@@ -108,5 +166,92 @@ function Database:stats() end
 ---@return any value
 ---@return luaqueduct.DatabaseError? err
 function Database:value(sql, ...) end
+
+--- The rows of a query, one by one: `for row in db:each(sql, ...) do … end`. They come as they are
+--- asked for, on a connection of its own. Raises what fails. Suspends the task for each row that
+--- has not come.
+---@async
+---@param sql string
+---@param ... any
+---@return async fun(): table? next
+---@return userdata stream
+---@return nil
+---@return userdata closing
+function Database:each(sql, ...) end
+
+--- Runs `fn(session)` with a connection of its own, on which statements may change the session;
+--- it is made as new afterwards. Suspends the task until it is over.
+---@async
+---@param fn async fun(session: luaqueduct.DatabaseSession): any
+---@return any ... what `fn` has returned, or nil and an error
+function Database:session(fn) end
+
+--- Runs `fn(tx)` in a transaction on a connection of its own and commits when it returns. When its
+--- first result is nil and its second is not, or when it raises, everything is rolled back.
+--- Suspends the task until it is over.
+---@async
+---@param fn async fun(tx: luaqueduct.DatabaseSession): any
+---@param options? luaqueduct.TransactionOptions
+---@return any ... what `fn` has returned, or nil and an error
+function Database:transaction(fn, options) end
+
+--- A connection of one's own: a session, or a transaction in it. Once it is over, using it raises.
+---@class luaqueduct.DatabaseSession
+local Session = {}
+
+--- Statements that are sent at once and run in one transaction: all or none.
+--- Suspends the task until all have their answers.
+---@async
+---@param items any[][] each `{ sql, … }`
+---@return luaqueduct.Rows[]? results
+---@return luaqueduct.DatabaseError? err
+function Session:batch(items) end
+
+--- The first row; nil without an error when there is none.
+--- Suspends the task until the answer is there.
+---@async
+---@param sql string with `$1`, `$2` … for the parameters
+---@param ... any
+---@return table? row
+---@return luaqueduct.DatabaseError? err
+function Session:one(sql, ...) end
+
+--- All rows. Suspends the task until the answer is there.
+---@async
+---@param sql string with `$1`, `$2` … for the parameters
+---@param ... any
+---@return luaqueduct.Rows? rows
+---@return luaqueduct.DatabaseError? err
+function Session:query(sql, ...) end
+
+--- The first value of the first row; nil without an error when there is none.
+--- Suspends the task until the answer is there.
+---@async
+---@param sql string with `$1`, `$2` … for the parameters
+---@param ... any
+---@return any value
+---@return luaqueduct.DatabaseError? err
+function Session:value(sql, ...) end
+
+--- The rows of a query, one by one: `for row in db:each(sql, ...) do … end`. They come as they are
+--- asked for on this
+--- connection, which is not to be used until the loop is over. Raises what fails. Suspends the task for each row that
+--- has not come.
+---@async
+---@param sql string
+---@param ... any
+---@return async fun(): table? next
+---@return userdata stream
+---@return nil
+---@return userdata closing
+function Session:each(sql, ...) end
+
+--- Runs `fn(tx)` in a transaction on this connection; in a transaction, in a savepoint. This session
+--- is not to be used until it is over. Suspends the task until then.
+---@async
+---@param fn async fun(tx: luaqueduct.DatabaseSession): any
+---@param options? luaqueduct.TransactionOptions
+---@return any ... what `fn` has returned, or nil and an error
+function Session:transaction(fn, options) end
 
 return core
