@@ -233,10 +233,8 @@ function Session:query(sql, ...) end
 ---@return luaqueduct.DatabaseError? err
 function Session:value(sql, ...) end
 
---- The rows of a query, one by one: `for row in db:each(sql, ...) do … end`. They come as they are
---- asked for on this
---- connection, which is not to be used until the loop is over. Raises what fails. Suspends the task for each row that
---- has not come.
+--- The rows of a query, one by one, on this connection, which is not to be used until the loop is
+--- over. Raises what fails. Suspends the task for each row that has not come.
 ---@async
 ---@param sql string
 ---@param ... any
@@ -246,8 +244,8 @@ function Session:value(sql, ...) end
 ---@return userdata closing
 function Session:each(sql, ...) end
 
---- Runs `fn(tx)` in a transaction on this connection; in a transaction, in a savepoint. This session
---- is not to be used until it is over. Suspends the task until then.
+--- Runs `fn(tx)` in a transaction on this connection; in a transaction, in a savepoint. This
+--- session is not to be used until it is over. Suspends the task until then.
 ---@async
 ---@param fn async fun(tx: luaqueduct.DatabaseSession): any
 ---@param options? luaqueduct.TransactionOptions
