@@ -81,7 +81,10 @@ local function measure(servers, kind, steps)
   local result = talk(held)
   demand_open(servers, count)
   result.count, result.base, result.bytes = count, base, bytes[#bytes]
-  result.few = #steps == 2 and bytes[1] or nil
+  if #steps == 2 then
+    result.few = bytes[1]
+    result.further = (bytes[2] * count - bytes[1] * steps[1]) / steps[2]
+  end
   result.after = (size(servers) - base) * 1024 / count
   io.stderr:write(("connections: %d of %s to %d × %s: %.0f bytes, %d lost, p99 %.2f ms\n"):format(
     count, kind, #servers, servers[1].subject.label, result.bytes, result.lost, result.p99))

@@ -142,8 +142,8 @@ for _, each in ipairs { { "tcp", "TCP", 640 }, { "ws", "WebSocket", 800 } } do
   local kind, title, bytes = each[1], each[2], each[3]
   add_connections(kind .. "-bytes", title .. ": bytes an idle connection", "≤", bytes, kind,
     function(of) return of.luaqueduct.bytes end)
-  add_connections(kind .. "-flat", "... of all × of a quarter", "≤", 1.1, kind,
-    function(of) return of.luaqueduct.bytes / of.luaqueduct.few end)
+  add_connections(kind .. "-flat", "... of a further one, from 5,000 on × that", "≤", 1.1, kind,
+    function(of) return of.luaqueduct.further / of.luaqueduct.bytes end)
   add_connections(kind .. "-shared", "... over three runtimes", "≤", bytes, kind,
     function(of) return of.shared.bytes end)
   add_connections(kind .. "-lost", title .. ": messages lost, connections closed", "≤", 0, kind,
