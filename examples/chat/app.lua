@@ -88,13 +88,14 @@ end
 
 function App:message(ws, data, is_binary)
   local message = not is_binary and aq.json.decode(data)
-  local text, err = clean("The message", type(message) == "table" and message.text, MAX_TEXT)
+  if type(message) ~= "table" then message = {} end
+  local key = type(message.key) == "string" and #message.key <= 32 and message.key or nil
+  local text, err = clean("The message", message.text, MAX_TEXT)
 
-  if text then
-    local ok, call_err = self.rooms:call("say", ws.id, text)
-    err = not ok and call_err and call_err.message
-  end
-  if err then tell(ws, { type = "error", text = err }) end
+  if not key then err = "The key is missing." end
+  if err then return tell(ws, { type = "error", text = err, key = key }) end
+  -- The page says it again when it has come back.
+  if not self.rooms:call("say", ws.id, text, key) then ws:close(LATER) end
 end
 
 function App:close_socket(ws, code)

@@ -108,17 +108,30 @@ function Rooms:forget(worker)
 end
 
 --- Somebody says something. Ids grow, also over a restart, so that a page knows what it has.
-function Rooms:say(id, text)
+---@param id string of the connection
+---@param text string
+---@param key string the page's own: it says again what it has not seen come back
+---@return true?
+---@return table? err
+function Rooms:say(id, text, key)
   local guest = self.guests[id]
-  if not guest then return end
+  if not guest then return nil, { code = "unknown", message = "Not in a room." } end
   local history = self.rooms[guest.room].history
   local now = aq.time()
 
+  for _, message in ipairs(history) do
+    if message.key == key and message.name == guest.name then
+      publish(guest.room, message)
+      return true
+    end
+  end
   self.last = math.max(self.last + 1, math.floor(now * 1000))
-  local message = { type = "message", id = self.last, name = guest.name, text = text, time = now }
+  local message = { type = "message", id = self.last, name = guest.name, text = text, time = now,
+    key = key }
   history[#history + 1] = message
   if #history > HISTORY then table.remove(history, 1) end
   publish(guest.room, message)
+  return true
 end
 
 return Rooms

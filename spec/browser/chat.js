@@ -142,12 +142,14 @@ stage.run({
       ["name=Eve&room=lobby", "The token is missing."],
     ]) assert.deepStrictEqual(await talk(query, ""), [why, 4000]);
     for (const [message, why] of [
-      ["no JSON", "The message is missing."],
-      ["[]", "The message is missing."],
-      ['{"text":7}', "The message is missing."],
-      ['{"text":" \\n "}', "The message is empty."],
-      ['{"text":"\\u0000"}', "The message is no text."],
-      [JSON.stringify({ text: "x".repeat(501) }), "The message has more than 500 characters."],
+      ["no JSON", "The key is missing."],
+      ["[]", "The key is missing."],
+      ['{"text":"a"}', "The key is missing."],
+      ['{"key":"k"}', "The message is missing."],
+      ['{"key":"k","text":7}', "The message is missing."],
+      ['{"key":"k","text":" \\n "}', "The message is empty."],
+      ['{"key":"k","text":"\\u0000"}', "The message is no text."],
+      [JSON.stringify({ key: "k", text: "x".repeat(501) }), "The message has more than 500 characters."],
     ]) assert.deepStrictEqual((await talk(`name=Eve&room=lobby&${token}`, message)).slice(0, 1), [why]);
     assert.deepStrictEqual(await talk(`name=Eve&room=lobby&${token}`, "x".repeat(5000)), [1009]);
     await say(ann, "still here");
@@ -171,6 +173,7 @@ stage.run({
       }));
       await fetch(`${s.url}/${way}/${await workerOf(ann)}`);
       assert.match((await states).join(), /^Connection lost.*Connecting,worker \d+$/);
+      await arrive(bob); // who may have been on the same worker
       await say(bob, `after ${way}`);
       await hears(ann, `after ${way}`);
     }
@@ -179,18 +182,43 @@ stage.run({
     assert.deepStrictEqual(await names(ann), ["Ann (you)", "Bob"]);
   },
 
+  async lost(s) {
+    const [ann, bob] = await couple(s);
+
+    // The connection ends under a message, before or after it has arrived.
+    for (const arrives of [false, true]) {
+      await ann.evaluate((isSent) => {
+        const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (data) {
+          WebSocket.prototype.send = send;
+          if (isSent) send.call(this, data);
+          this.onmessage = null;
+          this.close();
+        };
+      }, arrives);
+      await say(ann, `arrives: ${arrives}`);
+      for (const page of [bob, ann]) await hears(page, `arrives: ${arrives}`);
+      await ann.waitForFunction(() => unheard.size === 0);
+    }
+    await say(bob, "that was all");
+    for (const page of [bob, ann]) {
+      await hears(page, "that was all");
+      assert.deepStrictEqual(await texts(page), ["arrives: false", "arrives: true", "that was all"]);
+    }
+  },
+
   async service(s) {
     const [ann, bob] = await couple(s);
 
     await say(ann, "one");
     await hears(bob, "one");
     await fetch(`${s.url}/service`);
-    await s.till("the service to be back", async () => {
-      await say(ann, "two");
-      await s.till("an answer", async () => (await texts(ann)).includes("two") || ann.textContent("#error"));
-      return (await texts(ann)).includes("two");
-    });
-    await hears(bob, "two");
-    assert.deepStrictEqual(await texts(bob), ["one", "two"]);
+    await say(ann, "two");
+    for (const page of [ann, bob]) {
+      await hears(page, "two");
+      await arrive(page);
+      assert.deepStrictEqual(await texts(page), ["one", "two"]);
+      assert.strictEqual((await names(page)).length, 2);
+    }
   },
 });

@@ -42,6 +42,7 @@ describe("examples/chat in two browsers on two workers", function()
     { "rooms", "rooms do not hear each other" },
     { "refusals", "what cannot be is answered with a sentence" },
     { "worker", "a worker that stops or breaks is followed by a reconnection, nothing is missed" },
+    { "lost", "what is said when the connection ends is said once" },
     { "service", "a service that ends costs nobody the room" },
   } do
     it(case[2], function()
