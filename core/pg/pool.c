@@ -259,7 +259,9 @@ static void serve_leases(lq_pg_pool *p)
             coming++;
         }
     }
-    for (link = p->leases.next; link != &p->leases; link = link->next) wanted++;
+    for (link = p->leases.next;
+         link != &p->leases && wanted < (size_t)p->cfg.size; link = link->next)
+        wanted++; /* more are never served at once: the line may be long */
     while (wanted > coming) {
         c = least_loaded(p);
         if (c && c->load == 0) {
