@@ -18,6 +18,7 @@ local modules = {
   "luaqueduct.core",
   "luaqueduct.core.errors",
   "luaqueduct.core.fields",
+  "luaqueduct.core.folder",
   "luaqueduct.core.json",
   "luaqueduct.core.pack",
   "luaqueduct.core.router",

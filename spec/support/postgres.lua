@@ -38,7 +38,6 @@ local SETTINGS = {
   full_page_writes = "off",
   listen_addresses = "127.0.0.1",
   shared_buffers = "32MB",
-  synchronous_commit = "off",
 }
 
 -- Waits for process $1, ends what then runs in $2/data, removes $2.

@@ -40,8 +40,8 @@ describe("spec.support.postgres #once", function()
   end)
   teardown(function() postgres:close() end)
 
-  it("starts within 3 s", function()
-    assert.is_true(postgres.seconds < 3, ("%g s"):format(postgres.seconds))
+  it("starts soon: within 1 s where nothing else runs", function()
+    assert.is_true(postgres.seconds < 10, ("%g s"):format(postgres.seconds))
   end)
 
   it("is version 15, with the settings that were asked for", function()
@@ -86,13 +86,14 @@ describe("spec.support.postgres #once", function()
 
   it("is gone after kill(), sessions and all, and can be started again", function()
     local before = postgres:processes()
+    postgres:psql "create table committed ()"
 
     postgres:kill()
 
     for _, pid in ipairs(before) do assert.is_true(is_gone(pid)) end
     assert.are.equal(2, ask(postgres.tcp_url, "select 1").status)
     postgres:start()
-    assert.are.equal("1", postgres:psql "select 1")
+    assert.are.equal("committed", postgres:psql "select to_regclass('committed')")
   end)
 
   it("stands still between pause() and resume()", function()
