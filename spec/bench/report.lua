@@ -262,9 +262,9 @@ local function add_database(lines, db)
   end
   if next(db.long) then add_long(lines, db.long) end
   if db.crowd then
-    lines[#lines + 1] = ("\n%d clients of luaqueduct, each in a transaction, %d connections: %s "
-      .. "failed; the second crowd left %d KiB more than the first."):format(db.crowd.clients,
-      db.crowd.pool, db.crowd.failed, db.crowd.growth)
+    lines[#lines + 1] = ("\n%d clients of luaqueduct, each in a transaction, %d connections, %d "
+      .. "times: %d requests failed; the last crowd left %d KiB more than the one in the middle.")
+      :format(db.crowd.clients, db.crowd.pool, db.crowd.crowds, db.crowd.failed, db.crowd.growth)
   end
 end
 

@@ -50,7 +50,7 @@ local function fortunes()
       .. "</td></tr>"
   end
   parts[#parts + 1] = "</table></body></html>"
-  return aq.response(200, table.concat(parts), { ["Content-Type"] = "text/html; charset=utf-8" })
+  return aq.html(table.concat(parts))
 end
 
 local function long(req)
