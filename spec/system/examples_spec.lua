@@ -1,6 +1,7 @@
 --- Every example is served, and the commands in its header are run.
 
 local command = require "spec.support.command"
+local pg = require "spec.support.postgres"
 local server = require "spec.support.server"
 local wait = require "spec.support.wait"
 
@@ -47,6 +48,26 @@ for _, name in ipairs(EXAMPLES) do
     end)
   end
 end
+
+describe("with a database,", function()
+  local postgres
+
+  setup(function() postgres = pg.start() end)
+  teardown(function() postgres:close() end)
+
+  for _, name in ipairs { "query", "transaction" } do
+    local path = "examples/" .. name .. ".lua"
+
+    it(path .. " keeps its word", function()
+      local app <close> = server.start { app = path, args = { "--option", "url=" .. postgres.url } }
+      local proofs = proofs_of(path)
+
+      assert.is_true(#proofs > 0)
+      for _, proof in ipairs(proofs) do prove(app, proof) end
+      app:stop { status = 0 }
+    end)
+  end
+end)
 
 for _, workers in ipairs { 1, 4 } do
   describe(("examples/upstream with %d workers"):format(workers), function()
