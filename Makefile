@@ -22,7 +22,7 @@ TEST_DEPS = clang libclang-rt-dev clang-format curl lua-busted lua-check \
     lua-socket lua5.4 luarocks pgbouncer postgresql-15 strace systemd chromium \
     python3-websockets $(NODE_DEPS)
 BENCH_DEPS = wrk libnginx-mod-http-lua lua-cjson lua-socket lua5.4 erlang-base \
-    golang-go golang-github-jackc-pgx-v4-dev libpq-dev postgresql-15 strace \
+    golang-go golang-github-jackc-pgx-v4-dev postgresql-15 strace \
     $(NODE_DEPS)
 # Node may be here from elsewhere, and then npm with it.
 NODE_DEPS = $(if $(shell command -v node 2>/dev/null),,nodejs) \
@@ -57,7 +57,7 @@ NET_SRC := $(NET_PURE_SRC) $(addprefix core/net/, net.c listener.c conn.c exchan
     tcp.c websocket.c)
 # What of room `lua` needs no task and no worker: plain Lua can load it.
 LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
-    pack.c error.c dump.c fields.c lib_fields.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
+    pack.c error.c dump.c fields.c lib_fields.c lib_folder.c lib_json.c lib_pack.c lib_router.c lib_url.c lib_core.c)
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c call_wire.c calls.c answers.c lib_hub.c lib_service.c \
@@ -65,11 +65,12 @@ LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm
     pgtype.c pgarray.c pgvalue.c dbquery.c dbsession.c dbstream.c lib_db.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
-    options.c option_help.c cpus.c listen_url.c tcp_socket.c sockets.c keep.c ask.c paths.c)
+    options.c option_help.c migrate_args.c cpus.c listen_url.c tcp_socket.c \
+    sockets.c keep.c ask.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
     roster.c relief.c clients.c ports.c doors.c front.c watchdog.c crew.c generation.c services.c \
     succession.c supervisor.c news.c notify.c activation.c descriptors.c \
-    guard.c routes.c main.c)
+    guard.c routes.c migrate.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv and Lua hide from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),\
@@ -393,10 +394,6 @@ $(OUT)/bench/%: $(OUT)/obj/spec/bench/subjects/%.o $(LLHTTP_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(BASE_LDFLAGS) -o $@ $^ $(LIBS)
-
-$(OUT)/obj/spec/bench/subjects/database.o: private BASE_CFLAGS += \
-    -isystem $(shell pkg-config --variable=includedir libpq)
-$(OUT)/bench/database: private LIBS += $(shell pkg-config --libs libpq)
 
 # Go's modules are Debian's packages.
 $(OUT)/bench/database_pgx: spec/bench/subjects/database.go

@@ -10,6 +10,7 @@ static const luaL_Reg modules[] = {
     {"luaqueduct.core.dispatch", luaopen_luaqueduct_core_dispatch},
     {"luaqueduct.core.errors", luaopen_luaqueduct_core_errors},
     {"luaqueduct.core.fields", luaopen_luaqueduct_core_fields},
+    {"luaqueduct.core.folder", luaopen_luaqueduct_core_folder},
     {"luaqueduct.core.hub", luaopen_luaqueduct_core_hub},
     {"luaqueduct.core.instance", luaopen_luaqueduct_core_instance},
     {"luaqueduct.core.json", luaopen_luaqueduct_core_json},

@@ -19,6 +19,7 @@ int luaopen_luaqueduct_core_db(lua_State *L);
 int luaopen_luaqueduct_core_dispatch(lua_State *L);
 int luaopen_luaqueduct_core_errors(lua_State *L);
 int luaopen_luaqueduct_core_fields(lua_State *L);
+int luaopen_luaqueduct_core_folder(lua_State *L);
 int luaopen_luaqueduct_core_hub(lua_State *L);
 int luaopen_luaqueduct_core_instance(lua_State *L);
 int luaopen_luaqueduct_core_json(lua_State *L);

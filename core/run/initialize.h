@@ -26,7 +26,8 @@ typedef struct lq_initialize_cfg {
     lq_code *code;
     int generation;
     const char *step; /* "initialize": the text is the packed context;
-                       * "routes": the routing table */
+                       * "routes": the routing table
+                       * "migrate": what went wrong, or nothing */
 } lq_initialize_cfg;
 
 /* -ENOMEM, or libuv's codes. */

@@ -2,7 +2,7 @@
  *
  * Owns:    the options, for the length of the process.
  * Thread:  main thread.
- * Knows:   options, paths, guard, routes.
+ * Knows:   options, paths, guard, migrate, routes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include "run/options.h"
 #include "run/paths.h"
 #include "run/guard.h"
+#include "run/migrate.h"
 #include "run/routes.h"
 #include "base/version.h"
 
@@ -56,6 +57,15 @@ static int serve(const lq_options *options, const lq_paths *paths)
     return lq_guard_run(options, paths, ready_fd);
 }
 
+static int run(const lq_options *options, const lq_paths *paths)
+{
+    switch (options->command) {
+    case LQ_COMMAND_ROUTES: return lq_routes_run(options, paths);
+    case LQ_COMMAND_MIGRATE: return lq_migrate_run(options, paths);
+    default: return serve(options, paths);
+    }
+}
+
 int main(int argc, char **argv)
 {
     lq_options options;
@@ -78,9 +88,7 @@ int main(int argc, char **argv)
         lq_say("%s", err.text);
         return 1;
     }
-    status = options.command == LQ_COMMAND_ROUTES
-                 ? lq_routes_run(&options, &paths)
-                 : serve(&options, &paths);
+    status = run(&options, &paths);
     lq_options_fini(&options);
     return status;
 }

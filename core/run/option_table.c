@@ -7,13 +7,19 @@
 
 enum { SERVE = 1 << LQ_COMMAND_SERVE, ROUTES = 1 << LQ_COMMAND_ROUTES };
 enum {
+    MIGRATE = 1 << LQ_COMMAND_MIGRATE,
     OTHERS = 1 << LQ_COMMAND_VERSION,
-    EVERY = SERVE | ROUTES | OTHERS | 1 << LQ_COMMAND_HELP
+    EVERY = SERVE | ROUTES | MIGRATE | OTHERS | 1 << LQ_COMMAND_HELP
 };
 
 static const lq_command_row commands[] = {
     {{"serve"}, LQ_COMMAND_SERVE, "[APP]", "serves an app (app.lua)"},
     {{"routes"}, LQ_COMMAND_ROUTES, "[APP]", "prints an app's routing table"},
+    {{"migrate"},
+     LQ_COMMAND_MIGRATE,
+     "ACTION",
+     "changes a database by SQL files: up, down [N],\n"
+     "status or new NAME"},
     {{"version", "--version", "-V"},
      LQ_COMMAND_VERSION,
      NULL,
@@ -118,6 +124,14 @@ static const lq_option_row rows[] = {
      "grows beyond SIZE; KEEP (5) old ones stay"},
     {LQ_KIND_FLAG, SERVE, 0, "access-log", NULL,
      offsetof(lq_options, access_log), NULL, NULL, "logs each request"},
+    HEADING(MIGRATE, "The database and the files"),
+    {LQ_KIND_URL, MIGRATE, 0, "url", "URL", offsetof(lq_options, migrate.url),
+     NULL, NULL,
+     "postgres://USER:PASSWORD@HOST/NAME; what\n"
+     "DATABASE_URL says unless given"},
+    {LQ_KIND_FILE, MIGRATE, 0, "dir", "PATH", offsetof(lq_options, migrate.dir),
+     "migrations", NULL, "where 0001_name.sql and so on are"},
+    HEADING(MIGRATE, "Help"),
     HEADING(OTHERS, "Options"),
     {LQ_KIND_HELP, EVERY, 'h', "help", NULL, 0, NULL, NULL, "prints this"},
 };
@@ -187,6 +201,7 @@ void lq_option_put_expected(const lq_option_row *row, char *out, size_t cap)
     case LQ_KIND_LEVEL: text = "debug, info, warn or error"; break;
     case LQ_KIND_FORMAT: text = "text or json"; break;
     case LQ_KIND_FILE: text = "the path of a file"; break;
+    case LQ_KIND_URL: text = "a URL such as postgres:///app"; break;
     case LQ_KIND_ROTATION:
         text = "a size such as 64M, or 64M,10 to keep 1 to 999 files, up to";
         break;

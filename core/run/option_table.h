@@ -34,6 +34,7 @@ typedef enum lq_option_kind {
     LQ_KIND_LEVEL,
     LQ_KIND_FORMAT,
     LQ_KIND_FILE,
+    LQ_KIND_URL,
     LQ_KIND_ROTATION,
     LQ_KIND_HUB_QUEUE,
     LQ_KIND_HELP,

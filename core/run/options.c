@@ -12,6 +12,7 @@
 #include "run/option_table.h"
 #include "run/option_value.h"
 #include "run/listen_url.h"
+#include "run/migrate_args.h"
 
 /* ---- one option --------------------------------------------------------- */
 
@@ -116,7 +117,8 @@ static bool set_value(parse *p, const lq_option_row *row, const char *text)
         return lq_option_read_count((lq_str){text, strlen(text)}, most, at);
     case LQ_KIND_LEVEL: return lq_option_read_level(text, at);
     case LQ_KIND_FORMAT: return lq_option_read_format(text, at);
-    case LQ_KIND_FILE: *(const char **)at = text; return *text;
+    case LQ_KIND_FILE:
+    case LQ_KIND_URL: *(const char **)at = text; return *text;
     case LQ_KIND_ROTATION: return lq_option_read_rotation(text, most, at);
     case LQ_KIND_HUB_QUEUE: return lq_option_read_hub_queue(text, most, at);
     default: return false;
@@ -139,6 +141,8 @@ static int take_argument(parse *p, const char *text)
 {
     const lq_command_row *row = lq_command_row_of(p->o->command), *about;
 
+    if (row->command == LQ_COMMAND_MIGRATE)
+        return lq_migrate_args_take(p->o, text, p->err);
     if (!row->argument || p->has_app)
         return lq_err_set(p->err, LQ_EINVALID,
                           "%s: expected %s, '%.60s' is too much", row->names[0],
@@ -156,7 +160,8 @@ static int take_argument(parse *p, const char *text)
     if (about) p->o->help_for = about->command;
     if (about) return 0;
     return lq_err_set(p->err, LQ_EINVALID,
-                      "help: expected serve, routes or version, not '%.60s'",
+                      "help: expected serve, routes, migrate or version, not "
+                      "'%.60s'",
                       text);
 }
 
@@ -295,17 +300,19 @@ static int parse_all(parse *p, int argc, char **argv)
 
     if (!*name)
         return lq_err_set(p->err, LQ_EINVALID,
-                          "a command is expected: serve, routes, version or "
-                          "help");
+                          "a command is expected: serve, routes, migrate, "
+                          "version or help");
     if (!row)
         return lq_err_set(p->err, LQ_EINVALID,
                           "unknown command '%.60s': expected serve, routes, "
-                          "version or help",
+                          "migrate, version or help",
                           name);
     *p->o = (lq_options){
         .command = row->command, .help_for = row->command, .app = "app.lua"};
     set_defaults(p);
     code = parse_arguments(p, argc - 1, argv + 1);
+    if (code == 0 && p->o->command == LQ_COMMAND_MIGRATE)
+        return lq_migrate_args_finish(p->o, p->err);
     if (code < 0 || p->o->command != LQ_COMMAND_SERVE) return code;
     if (p->o->log_rotation.size && !p->o->log_file)
         return lq_err_set(p->err, LQ_EINVALID,

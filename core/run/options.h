@@ -18,6 +18,7 @@
 typedef enum lq_command {
     LQ_COMMAND_SERVE,
     LQ_COMMAND_ROUTES,
+    LQ_COMMAND_MIGRATE,
     LQ_COMMAND_VERSION,
     LQ_COMMAND_HELP,
 } lq_command;
@@ -42,6 +43,14 @@ typedef struct lq_hub_limit {
     uint64_t bytes;
 } lq_hub_limit;
 
+/* migrate ACTION [N|NAME]. */
+typedef struct lq_migrate_args {
+    const char *action;
+    const char *argument; /* NULL: none */
+    const char *dir;
+    const char *url; /* NULL: the environment has it */
+} lq_migrate_args;
+
 /* Embedded by value; points into itself (listen), so it is not copied. */
 typedef struct lq_options {
     lq_command command;
@@ -57,7 +66,7 @@ typedef struct lq_options {
     bool watch;
     lq_range trusted[LQ_TRUST_MAX]; /* proxies */
     size_t trusted_count;
-    lq_pair pairs[LQ_PAIRS_MAX]; /* in the order given */
+    lq_pair pairs[LQ_PAIRS_MAX]; /* in the order given; of migrate: all */
     size_t pair_count;
     /* Seconds, 0: no limit, else at least 0.001. */
     double drain_timeout;
@@ -80,6 +89,7 @@ typedef struct lq_options {
     lq_hub_limit hub_queue;
     uint64_t spin_us;
     bool access_log;
+    lq_migrate_args migrate;
 } lq_options;
 
 /* Fills `o` from a whole command line; writes nothing and leaves argv as it

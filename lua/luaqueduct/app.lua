@@ -67,4 +67,12 @@ function m.routes(script, packed)
   return boot.routes(boot.entry_point(loaded))
 end
 
+--- `luaqueduct migrate`. Suspends the task while the database works.
+---@param _ string
+---@param packed string what the command line said
+---@return string message what went wrong; empty: nothing
+function m.migrate(_, packed)
+  return require("luaqueduct.cli.migrate").run(assert(pack.unpack(packed)))
+end
+
 return m

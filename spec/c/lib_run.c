@@ -32,8 +32,8 @@ int luaopen_spec_run(lua_State *L);
 
 #define SOCKETS_TYPE "spec.run.sockets"
 
-static const char *const command_names[] = {"serve", "routes", "version",
-                                            "help", NULL};
+static const char *const command_names[] = {"serve",   "routes", "migrate",
+                                            "version", "help",   NULL};
 
 /* ---- lists of strings --------------------------------------------------- */
 

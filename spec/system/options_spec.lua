@@ -24,11 +24,12 @@ describe("options", function()
     end)
 
     it("are needed, and unknown ones refused", function()
-      assert.are.equal("a command is expected: serve, routes, version or help", refused())
-      assert.are.equal("a command is expected: serve, routes, version or help", refused "")
-      for _, name in ipairs { "dance", "create", "test", "migrate", "Serve", "serv", "--serve" } do
+      local wanted = "a command is expected: serve, routes, migrate, version or help"
+      assert.are.equal(wanted, refused())
+      assert.are.equal(wanted, refused "")
+      for _, name in ipairs { "dance", "create", "test", "Migrate", "Serve", "serv", "--serve" } do
         assert.are.equal("unknown command '" .. name ..
-          "': expected serve, routes, version or help", refused(name))
+          "': expected serve, routes, migrate, version or help", refused(name))
       end
     end)
 
@@ -63,13 +64,44 @@ describe("options", function()
       assert.are.equal("serve: APP: expected the path of a Lua file, not ''", refused("serve", ""))
     end)
 
+    it("of migrate are an action, and what it takes", function()
+      assert.are.same({ "action=up", "dir=migrations" }, parse("migrate", "up").pairs)
+      assert.are.same({ "action=down", "argument=2", "dir=sql", "url=postgres:///app" },
+        parse("migrate", "--dir", "sql", "down", "--url=postgres:///app", "2").pairs)
+      assert.are.same({ "action=down", "dir=migrations" }, parse("migrate", "down").pairs)
+      assert.are.same({ "action=new", "argument=a_B-1", "dir=migrations" },
+        parse("migrate", "new", "a_B-1").pairs)
+      assert.are.same({ "action=status", "dir=migrations" }, parse("migrate", "status").pairs)
+    end)
+
+    it("of migrate refuse what is not, and what is missing", function()
+      assert.are.equal("migrate: expected up, down, status or new", refused "migrate")
+      assert.are.equal("migrate: expected up, down, status or new, not 'sideways'",
+        refused("migrate", "sideways"))
+      assert.are.equal("migrate up: '1' is too much", refused("migrate", "up", "1"))
+      assert.are.equal("migrate down: '2' is too much", refused("migrate", "down", "1", "2"))
+      for _, count in ipairs { "0", "x", "1000001", "" } do
+        assert.are.equal("migrate down: expected a number from 1 to 1000000, not '" .. count .. "'",
+          refused("migrate", "down", count))
+      end
+      assert.are.equal("migrate new: expected a name such as create_notes",
+        refused("migrate", "new"))
+      for _, name in ipairs { "a b", "a.b", "../a", "", ("a"):rep(101) } do
+        assert.matches("^migrate new: expected a name of letters, digits, _ and %-, not '",
+          refused("migrate", "new", name))
+      end
+      assert.are.equal("migrate: --url: expected a URL such as postgres:///app, not ''",
+        refused("migrate", "up", "--url", ""))
+      assert.matches("^migrate: unknown option %-%-workers;", refused("migrate", "--workers", "2"))
+    end)
+
     it("have help of their own", function()
       assert.are.same({ "help", "serve" }, { serve("--help").command, serve("-h").help_for })
       assert.are.equal("routes", parse("routes", "--help").help_for)
       assert.are.equal("version", parse("version", "--help").help_for)
       assert.are.equal("serve", parse("help", "serve").help_for)
       assert.are.equal("version", parse("--help", "version").help_for)
-      assert.are.equal("help: expected serve, routes or version, not 'dance'",
+      assert.are.equal("help: expected serve, routes, migrate or version, not 'dance'",
         refused("help", "dance"))
     end)
 
@@ -167,7 +199,7 @@ describe("options", function()
       "-hj2", "=" }
 
     for _ = 1, 3000 do
-      local argv = { ({ "serve", "routes", "version", "help" })[random(4)] }
+      local argv = { ({ "serve", "routes", "migrate", "version", "help" })[random(5)] }
       for _ = 1, random(0, 6) do argv[#argv + 1] = words[random(#words)] end
       local parsed, message = run.parse(argv)
       assert.is_true(parsed ~= nil or (message ~= "" and not message:find "%c"))
@@ -177,7 +209,7 @@ end)
 
 describe("help", function()
   it("fits a terminal, and ends with a newline", function()
-    for _, name in ipairs { "serve", "routes", "version", "help" } do
+    for _, name in ipairs { "serve", "routes", "migrate", "version", "help" } do
       local text = run.help(name)
       assert.are.equal("\n", text:sub(-1))
       for line in text:gmatch "[^\n]*" do
@@ -206,12 +238,11 @@ describe("help", function()
   end)
 
   it("of all names the commands", function()
-    for _, name in ipairs { "serve [APP]", "routes [APP]", "version", "help [COMMAND]" } do
+    for _, name in ipairs { "serve [APP]", "routes [APP]", "migrate ACTION", "version",
+      "help [COMMAND]" } do
       assert.matches("\n  " .. name, run.help "help", 1, true)
     end
-    for _, name in ipairs { "create", "migrate" } do
-      assert.is_nil(run.help("help"):find(name, 1, true))
-    end
+    assert.is_nil(run.help("help"):find("create ", 1, true))
   end)
 
   it("of a command shows its own options only", function()
