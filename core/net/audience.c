@@ -299,7 +299,9 @@ static void on_turn(lq_turn *turn)
 {
     lq_audience *a = LQ_CONTAINER_OF(turn, lq_audience, turn);
 
-    if (!lq_list_is_empty(&a->pending)) write_all(a);
+    if (lq_list_is_empty(&a->pending)) return;
+    write_all(a);
+    lq_net_flush(a->all->net); /* its own turn is over */
 }
 
 void lq_audience_settle(lq_audience *a, const lq_session *s)

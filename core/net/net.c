@@ -56,13 +56,17 @@ void lq_net_buf_release(lq_net *net, lq_buf *b)
     net->free_buf_count++;
 }
 
-static void flush_dirty(lq_turn *turn)
+void lq_net_flush(lq_net *net)
 {
-    lq_net *net = LQ_CONTAINER_OF(turn, lq_net, turn);
     lq_list *link;
 
     while ((link = lq_list_pop_front(&net->dirty)))
         lq_conn_flush(LQ_CONTAINER_OF(link, lq_conn, dirty));
+}
+
+static void on_turn(lq_turn *turn)
+{
+    lq_net_flush(LQ_CONTAINER_OF(turn, lq_net, turn));
 }
 
 /* The time of the start in ms, and the worker: a worker that is started again
@@ -90,7 +94,7 @@ int lq_net_open(lq_net *net, lq_loop *loop, const lq_net_cfg *cfg)
     lq_list_init(&net->free_exchanges);
     lq_list_init(&net->free_bufs);
     lq_loop_on_deadline(loop, lq_conn_on_deadline);
-    net->turn.run = flush_dirty;
+    net->turn.run = on_turn;
     lq_loop_on_turn(loop, &net->turn);
     return 0;
 }

@@ -92,6 +92,9 @@ struct lq_net {
 int lq_net_open(lq_net *net, lq_loop *loop,
                 const lq_net_cfg *cfg) LQ_MUST_CHECK;
 
+/* What was written goes out now, for those whose turn is behind the net's. */
+void lq_net_flush(lq_net *net);
+
 /* Later answers say `Connection: close`; an idle connection stays for one more
  * request. */
 void lq_net_retire(lq_net *net);
