@@ -34,6 +34,12 @@ function wait.readable(sock, seconds)
   return next((socket.select({ sock }, nil, seconds))) ~= nil
 end
 
+--- Waits until `sock` takes bytes.
+---@return boolean whether it does, before `seconds` have passed
+function wait.writable(sock, seconds)
+  return next((select(2, socket.select(nil, { sock }, seconds)))) ~= nil
+end
+
 --- What is left until `deadline` (of `proc.now()`), never negative.
 function wait.left(deadline)
   return math.max(0, deadline - proc.now())
