@@ -36,7 +36,10 @@ function open(where, options = {}, protocols = []) {
   });
   return new Promise((resolve, reject) => {
     ws.on("open", () => resolve(ws));
-    ws.on("unexpected-response", (_, res) => reject(new Error("status " + res.statusCode)));
+    ws.on("unexpected-response", (req, res) => {
+      req.destroy(); // it would keep its connection
+      reject(new Error("status " + res.statusCode));
+    });
     ws.on("error", reject);
   });
 }

@@ -37,16 +37,17 @@ end
 
 --- When each of them has been told to go, in seconds from now; they answer at once.
 local function endings(list)
-  local began, times = proc.now(), {}
+  local began, times, count = proc.now(), {}, 0
 
   wait.till(function()
     for i, ws in ipairs(list) do
       if not times[i] and wait.readable(ws.conn.socket, 0) then
         assert.are.equal("close 1001", ws:ending())
         times[i] = proc.now() - began
+        count = count + 1
       end
     end
-    return #times == #list
+    return count == #list
   end, DRAIN + 5, "all of them to be told")
   return times
 end
