@@ -29,7 +29,7 @@ struct lq_connection {
     lq_list link;  /* of all */
     int ref;
     bool is_websocket;
-    bool is_opening;  /* the caller runs `open` */
+    bool is_opening;  /* WebSocket: until the caller has run `open` */
     bool is_starting; /* its task has not waited yet */
     bool is_draining; /* a task runs `drain` */
     bool is_closing;  /* `close` runs, or has run */
@@ -339,8 +339,6 @@ void lq_connection_begin(lq_connection *c)
 bool lq_connection_push_open(lua_State *L, lq_connection *c)
 {
     lq_list_push_back(&owner_of(c)->all, &c->link);
-    c->is_opening = true;
-    luaL_checkstack(L, 8, NULL);
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->spec->callbacks[LQ_CALLBACK_OPEN]);
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
     if (c->spec->callbacks[LQ_CALLBACK_OPEN] != LUA_NOREF) return true;
@@ -372,6 +370,7 @@ lq_connection *lq_push_connection(lua_State *L, int i)
     c = lua_newuserdatauv(L, size, 1);
     memset(c, 0, size);
     c->is_websocket = is_websocket;
+    c->is_opening = is_websocket;
     c->spec = spec;
     c->ref = LUA_NOREF;
     lq_list_init(&c->link);

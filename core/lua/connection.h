@@ -105,8 +105,9 @@ lq_tcp *lq_connection_tcp(lq_connection *c);
 /* Behind the opening, as busy: `open` runs in a task of its own, if there is
  * one. */
 void lq_connection_begin(lq_connection *c);
-/* ... or the caller runs it: until opened() nothing else does. Pushes nothing
- * but the function and the connection; false: there is no such callback. */
+/* ... or the caller runs it, of a WebSocket: until opened() nothing else does.
+ * Pushes the function and the connection, for which there must be room; false:
+ * there is no such callback. */
 bool lq_connection_push_open(lua_State *L, lq_connection *c);
 void lq_connection_opened(lq_connection *c, bool has_failed);
 

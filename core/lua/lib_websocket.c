@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "lua/connection.h"
 #include "lua/error.h"
 #include "lua/libs.h"
@@ -20,8 +21,9 @@
 
 enum { MAX_PROTOCOLS = 32 };
 
-/* While `open` runs: it may fail, or its task be cancelled. A value on the
- * handler's stack. */
+/* While `open` runs: it may fail, or its task be cancelled. Its own memory:
+ * what is on the stack of a task that fails may be collected before it is told.
+ */
 typedef struct opening {
     lq_task_ward ward;
     lq_connection *connection;
@@ -188,28 +190,46 @@ static void set_peer(lq_conn *c, const lq_forwarded *f)
 
 /* ---- opening ------------------------------------------------------------ */
 
+static void end_opening(opening *o, bool has_failed)
+{
+    lq_connection *c = o->connection;
+
+    lq_list_remove(&o->ward.link);
+    lq_mem_free(o);
+    lq_connection_opened(c, has_failed);
+}
+
 static void on_task_over(lq_task_ward *ward)
 {
-    lq_connection_opened(LQ_CONTAINER_OF(ward, opening, ward)->connection,
-                         true);
+    end_opening(LQ_CONTAINER_OF(ward, opening, ward), true);
 }
 
 static int after_open(lua_State *L, int status, lua_KContext ctx)
 {
-    opening *o = (opening *)ctx;
-
     (void)L;
     (void)status;
-    lq_list_remove(&o->ward.link);
-    lq_connection_opened(o->connection, false);
+    end_opening((opening *)ctx, false);
     return 0;
 }
 
-/* stack: request, connection, opening */
-static int run_open(lua_State *L, opening *o)
+/* NULL: no memory, and the connection is dropped. */
+static opening *new_opening(lua_State *L, lq_connection *c)
 {
+    opening *o = lq_mem_alloc(sizeof *o);
+
+    if (!o) {
+        lq_connection_drop(lq_vm_of(L), c);
+        return NULL;
+    }
     lq_list_init(&o->ward.link);
     o->ward.on_over = on_task_over;
+    o->connection = c;
+    return o;
+}
+
+/* stack: request, connection */
+static int run_open(lua_State *L, opening *o)
+{
     if (!lq_connection_push_open(L, o->connection))
         return after_open(L, LUA_OK, (lua_KContext)o);
     lq_task_guard(lq_vm_of(L)->current, &o->ward);
@@ -218,7 +238,7 @@ static int run_open(lua_State *L, opening *o)
     return after_open(L, LUA_OK, (lua_KContext)o);
 }
 
-/* Nothing here raises once the connection is taken. */
+/* Nothing here raises. */
 static int take(lua_State *L, lq_exchange *x, lq_connection_spec *spec,
                 const agreement *a, opening *o)
 {
@@ -234,6 +254,7 @@ static int take(lua_State *L, lq_exchange *x, lq_connection_spec *spec,
     if (err == 0) err = lq_exchange_detach(x, &c);
     if (err < 0) {
         lq_connection_drop(lq_vm_of(L), o->connection);
+        lq_mem_free(o);
         return err;
     }
     set_peer(c, &forwarded);
@@ -258,10 +279,10 @@ static int handle(lua_State *L)
         return luaL_error(L, "aq.websocket works in workers");
     status = agree(L, x, spec, &a, &why);
     if (status) return push_refusal(L, status, why);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
     lua_pushvalue(L, lua_upvalueindex(1));
-    o = lua_newuserdatauv(L, sizeof *o, 0);
-    o->connection = lq_push_connection(L, 2);
-    err = take(L, x, spec, &a, o);
+    o = new_opening(L, lq_push_connection(L, 2));
+    err = o ? take(L, x, spec, &a, o) : -ENOMEM;
     if (err == -ENOMEM) return luaL_error(L, "not enough memory");
     if (err < 0)
         return push_refusal(L, 400,

@@ -4,6 +4,7 @@
 -- the spec then makes every allocation fail that the exchange asks for.
 
 local client = require "spec.support.client"
+local websocket = require "spec.support.websocket"
 
 local m = {}
 
@@ -118,6 +119,22 @@ function App:entry_point()
     local stream <close> = assert(req:detach())
     stream:write(assert(stream:read "line"))
   end)
+  local function socket(takeover)
+    return aq.websocket {
+      deflate = { context_takeover = takeover },
+      open = function(ws) assert(ws:subscribe "news") end,
+      message = function(ws, data)
+        if data ~= "publish" then return ws:send(data) end
+        aq.sleep(0.001)
+        aq.hub.publish("news", ("news "):rep(40))
+        ws:publish("news", "to others")
+        ws:send "published"
+      end,
+      close = function(ws, code) aq.sleep(0.001) aq.log.debug("closed", { code = code }) end,
+    }
+  end
+  router:get("/socket", socket(false))
+  router:get("/socket/contexts", socket(true))
   return router
 end
 
@@ -227,6 +244,37 @@ local function listen(conn)
   return other:read(5)
 end
 
+-- What a client hears of a WebSocket, or why it hears no more. A topic's message may be lost.
+local function dialogue(ws)
+  local text = ("It is said twice. "):rep(20)
+
+  ws:frames({ "text", "frag", more = true }, { "ping", "between" }, { "cont", "ments" })
+  local first, err = ws:message()
+  if first ~= "fragments" then return first, err end
+  ws:deflated(text)
+  local echo, echo_err = ws:message()
+  if echo ~= text then return echo, echo_err end
+  ws:text "publish"
+  local heard = ws:messages "published"
+  if heard[1] == "published" then return "500 lost" end
+  if heard[1] ~= ("news "):rep(40) or heard[2] ~= "published" then return nil, heard[#heard] end
+  return (ws:bye(1000))
+end
+
+local function socket(path)
+  return function(conn)
+    assert(conn:send(websocket.request(path, { offer = "permessage-deflate" })))
+    local head, err = conn:read_head()
+    if not head then return nil, err end
+    if head.status ~= 101 then return head.status .. "" end
+    local text
+    text, err = dialogue(websocket.adopt(conn, head))
+    local ended = text or err
+    if ended == "close 1011" or ended == "eof" or ended == "reset" then return nil, "closed" end
+    return text, err
+  end
+end
+
 --- What is told when nothing fails, by the name of the exchange.
 m.exchanges = {
   { name = "a GET", told = "200 hello you 1 f b",
@@ -259,6 +307,8 @@ m.exchanges = {
   { name = "a request that is wrong", told = "400 400 Bad Request\n", talk = broken },
   { name = "a pipeline", talk = pipeline,
     told = [[200 waited, 200 {"got":[]}, 404 404 Not Found]] },
+  { name = "a WebSocket", told = "close 1000", talk = socket "/socket" },
+  { name = "a WebSocket with contexts", told = "close 1000", talk = socket "/socket/contexts" },
   { name = "a detached connection", told = "echo", talk = detach },
 }
 

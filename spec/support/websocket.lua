@@ -62,6 +62,20 @@ end
 
 local WebSocket = { __name = "spec.websocket", __index = methods }
 
+--- A connection on which `head`, an answer of 101, has been read.
+function m.adopt(conn, head)
+  local params = agreed(head)
+
+  luassert.are.equal(101, head.status)
+  luassert.are.equal("websocket", head:header "upgrade":lower())
+  luassert.are.equal("upgrade", head:header "connection":lower())
+  luassert.are.equal(ws.accept_key(KEY), head:header "sec-websocket-accept")
+  luassert.is_nil(head:header "content-length")
+  luassert.is_nil(head:header "transfer-encoding")
+  return setmetatable({ conn = conn, answer = head, deflate = params, buffer = conn.buffer,
+    inflater = inflater_of(params), timeout = conn.timeout }, WebSocket)
+end
+
 --- Opens a WebSocket and checks the answer.
 ---@param app table a server, or a list of options for client.connect in `options.connect`
 ---@param path string
@@ -75,16 +89,7 @@ function m.open(app, path, options)
   for i = 1, #bytes, options.piece or #bytes do
     assert(conn:send(bytes:sub(i, i + (options.piece or #bytes) - 1)))
   end
-  local res = assert(conn:read_head())
-  luassert.are.equal(101, res.status)
-  luassert.are.equal("websocket", res:header "upgrade":lower())
-  luassert.are.equal("upgrade", res:header "connection":lower())
-  luassert.are.equal(ws.accept_key(KEY), res:header "sec-websocket-accept")
-  luassert.is_nil(res:header "content-length")
-  luassert.is_nil(res:header "transfer-encoding")
-  local params = agreed(res)
-  return setmetatable({ conn = conn, answer = res, deflate = params, buffer = conn.buffer,
-    inflater = inflater_of(params), timeout = conn.timeout }, WebSocket)
+  return m.adopt(conn, assert(conn:read_head()))
 end
 
 --- The answer to a handshake that is to be refused.

@@ -35,7 +35,10 @@ router:get("/late", aq.websocket {
 })
 router:get("/slow", aq.websocket {
   open = function(ws) ws:send "before" aq.sleep(0.05) ws:send "after" end, message = echo })
-router:get("/broken", aq.websocket { open = function() error "of open" end, message = echo })
+router:get("/broken", aq.websocket { message = echo, open = function()
+  local kept <close> = setmetatable({}, { __close = function() collectgarbage() end })
+  error "of open"
+end })
 router:get("/chat", aq.websocket { protocols = { "v2.chat", "v1.chat" }, message = echo })
 router:get("/origin", aq.websocket { origins = { "https://a.example" }, message = echo })
 router:get("/id", aq.websocket { message = function(ws)
