@@ -127,8 +127,7 @@ static int next(lua_State *L, stream *s)
     lq_task *t;
 
     if (!s->q) return luaL_error(L, "the stream is over");
-    if (lq_pg_pieces_are_empty(s->q->pieces) && s->q->state == LQ_PG_SENT)
-        lq_pg_conn_go_on(s->q->conn, s->q);
+    if (lq_pg_pieces_are_empty(s->q->pieces)) lq_pg_go_on(s->q);
     if (!lq_pg_pieces_are_empty(s->q->pieces)) {
         push_row(L, s);
         return 1;

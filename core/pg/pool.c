@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "pg/ops.h"
 
 /* What a connection still needs before everybody may use it again. */
 enum {
@@ -23,6 +24,7 @@ enum {
 };
 
 struct lq_pg_pool {
+    lq_pg_head head;
     lq_pg_pool_cfg cfg;
     lq_pg_conn_cfg conn_cfg;
     lq_pg_url *url;
@@ -52,6 +54,7 @@ struct lq_pg_pool {
 };
 
 struct lq_pg_lease {
+    lq_pg_head head;
     lq_list link; /* of pool->leases, while it waits */
     lq_pg_pool *pool;
     lq_pg_conn *conn;
@@ -557,7 +560,7 @@ static int put_in_line(lq_pg_pool *p, lq_pg_query *q)
     return refuse(p, q, &f);
 }
 
-int lq_pg_submit(lq_pg_pool *p, lq_pg_lease *lease, lq_pg_query *q)
+static int submit(lq_pg_pool *p, lq_pg_lease *lease, lq_pg_query *q)
 {
     lq_pg_failure f = {.err = LQ_ECLOSED};
     lq_pg_conn *c;
@@ -573,11 +576,10 @@ int lq_pg_submit(lq_pg_pool *p, lq_pg_lease *lease, lq_pg_query *q)
     return 0;
 }
 
-void lq_pg_drop(lq_pg_query *q)
+static void drop(lq_pg_query *q)
 {
     lq_pg_conn *c;
 
-    if (!q) return;
     switch (q->state) {
     case LQ_PG_WAITING:
         q->pool->waiting--;
@@ -594,14 +596,20 @@ void lq_pg_drop(lq_pg_query *q)
     }
 }
 
+static void go_on(lq_pg_query *q)
+{
+    if (q->state == LQ_PG_SENT) lq_pg_conn_go_on(q->conn, q);
+}
+
 /* ---- leases ------------------------------------------------------------- */
 
-lq_pg_lease *lq_pg_acquire(lq_pg_pool *p, void (*on_ready)(void *), void *data)
+static lq_pg_lease *acquire(lq_pg_pool *p, void (*on_ready)(void *), void *data)
 {
     lq_pg_lease *l = lq_mem_zalloc(sizeof *l);
 
     if (!l) return NULL;
     lq_list_init(&l->link);
+    l->head.ops = &lq_pg_pool_ops;
     l->pool = p;
     l->data = data;
     l->order = p->orders++;
@@ -623,13 +631,13 @@ lq_pg_lease *lq_pg_acquire(lq_pg_pool *p, void (*on_ready)(void *), void *data)
     return l;
 }
 
-int lq_pg_lease_state(const lq_pg_lease *l, const lq_pg_failure **failure)
+static int lease_state(const lq_pg_lease *l, const lq_pg_failure **failure)
 {
     if (failure) *failure = &l->failure;
     return l->conn ? 1 : l->failure.err;
 }
 
-bool lq_pg_lease_is_in_transaction(const lq_pg_lease *l)
+static bool is_in_transaction(const lq_pg_lease *l)
 {
     return l->conn && lq_pg_conn_is_in_transaction(l->conn);
 }
@@ -675,9 +683,8 @@ static void take_conn_back(lq_pg_lease *l, bool has_changed)
     serve(p);
 }
 
-void lq_pg_release(lq_pg_lease *l, bool has_changed)
+static void release(lq_pg_lease *l, bool has_changed)
 {
-    if (!l) return;
     l->on_ready = NULL;
     if (!lq_list_is_empty(&l->link)) {
         l->pool->waiting--;
@@ -690,6 +697,74 @@ void lq_pg_release(lq_pg_lease *l, bool has_changed)
 
 /* ---- life --------------------------------------------------------------- */
 
+static void close_pool(lq_pg_pool *p)
+{
+    const lq_pg_failure closed = {.err = LQ_ECLOSED};
+    lq_pg_conn *c;
+    lq_pg_lease *l;
+
+    if (p->is_closed) return;
+    p->is_closed = true;
+    lq_timer_stop(timers_of(p), &p->timer);
+    lq_list_remove(&p->turn.link);
+    fail_waiting(p, &closed);
+    p->handles++; /* until the end of this function */
+    while (!lq_list_is_empty(&p->conns)) {
+        c = conn_of(p->conns.next);
+        l = lease_on(c);
+        lq_pg_conn_close(c, LQ_ECLOSED);
+        if (l) fail_lease(l, &closed);
+    }
+    p->count = p->connecting = 0;
+    p->handles--;
+    free_pool(p);
+}
+
+static void shut_pool(const lq_pg_pool *p)
+{
+    const lq_list *link;
+    const lq_pg_conn *c;
+
+    for (link = p->conns.next; link != &p->conns; link = link->next) {
+        c = LQ_CONTAINER_OF(link, lq_pg_conn, link);
+        if (c->pg) shutdown(PQsocket(c->pg), SHUT_RDWR);
+    }
+}
+
+static void read_stats(const lq_pg_pool *p, lq_pg_stats *out)
+{
+    lq_list *link;
+    const lq_pg_conn *c;
+
+    *out = (lq_pg_stats){.size = p->cfg.size,
+                         .waiting = p->waiting,
+                         .queries = p->queries,
+                         .errors = p->errors,
+                         .reconnects = p->reconnects};
+    for (link = p->conns.next; link != &p->conns; link = link->next) {
+        c = conn_of(link);
+        if (c->state != LQ_PG_OPEN) continue;
+        out->open++;
+        if (c->load > 0 || c->holder || c->is_stalled)
+            out->busy++;
+        else
+            out->idle++;
+    }
+}
+
+const lq_pg_ops lq_pg_pool_ops = {
+    .submit = submit,
+    .drop = drop,
+    .go_on = go_on,
+    .acquire = acquire,
+    .lease_state = lease_state,
+    .is_in_transaction = is_in_transaction,
+    .release = release,
+    .read_stats = read_stats,
+    .shut = shut_pool,
+    .close = close_pool,
+};
+
 int lq_pg_pool_open(lq_pg_pool **out, const lq_pg_pool_cfg *cfg, lq_err *err)
 {
     lq_pg_pool *p = lq_mem_zalloc(sizeof *p);
@@ -700,6 +775,7 @@ int lq_pg_pool_open(lq_pg_pool **out, const lq_pg_pool_cfg *cfg, lq_err *err)
         lq_mem_free(p);
         return failure;
     }
+    p->head.ops = &lq_pg_pool_ops;
     p->cfg = *cfg;
     p->cfg.url = (lq_str){NULL, 0};
     p->random = uv_hrtime() ^ (uintptr_t)p;
@@ -728,59 +804,4 @@ int lq_pg_pool_open(lq_pg_pool **out, const lq_pg_pool_cfg *cfg, lq_err *err)
     lq_loop_on_turn(cfg->loop, &p->turn);
     *out = p;
     return 0;
-}
-
-void lq_pg_pool_close(lq_pg_pool *p)
-{
-    const lq_pg_failure closed = {.err = LQ_ECLOSED};
-    lq_pg_conn *c;
-    lq_pg_lease *l;
-
-    if (!p || p->is_closed) return;
-    p->is_closed = true;
-    lq_timer_stop(timers_of(p), &p->timer);
-    lq_list_remove(&p->turn.link);
-    fail_waiting(p, &closed);
-    p->handles++; /* until the end of this function */
-    while (!lq_list_is_empty(&p->conns)) {
-        c = conn_of(p->conns.next);
-        l = lease_on(c);
-        lq_pg_conn_close(c, LQ_ECLOSED);
-        if (l) fail_lease(l, &closed);
-    }
-    p->count = p->connecting = 0;
-    p->handles--;
-    free_pool(p);
-}
-
-void lq_pg_pool_shut(const lq_pg_pool *p)
-{
-    const lq_list *link;
-    const lq_pg_conn *c;
-
-    for (link = p->conns.next; link != &p->conns; link = link->next) {
-        c = LQ_CONTAINER_OF(link, lq_pg_conn, link);
-        if (c->pg) shutdown(PQsocket(c->pg), SHUT_RDWR);
-    }
-}
-
-void lq_pg_pool_stats(const lq_pg_pool *p, lq_pg_stats *out)
-{
-    lq_list *link;
-    const lq_pg_conn *c;
-
-    *out = (lq_pg_stats){.size = p->cfg.size,
-                         .waiting = p->waiting,
-                         .queries = p->queries,
-                         .errors = p->errors,
-                         .reconnects = p->reconnects};
-    for (link = p->conns.next; link != &p->conns; link = link->next) {
-        c = conn_of(link);
-        if (c->state != LQ_PG_OPEN) continue;
-        out->open++;
-        if (c->load > 0 || c->holder || c->is_stalled)
-            out->busy++;
-        else
-            out->idle++;
-    }
 }

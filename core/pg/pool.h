@@ -70,6 +70,10 @@ int lq_pg_submit(lq_pg_pool *p, lq_pg_lease *lease,
 /* Whoever asked gives it up, in any state; frees it when it can. */
 void lq_pg_drop(lq_pg_query *q);
 
+/* Whoever asked has taken pieces: the next ones may come, before this
+ * returns. */
+void lq_pg_go_on(lq_pg_query *q);
+
 /* Asks for a connection of one's own. on_ready comes out of the loop, unless
  * the lease is ready or has failed before acquire returns: lq_pg_lease_state
  * says so. NULL: no memory. */

@@ -104,5 +104,8 @@ void lq_pg_query_free(lq_pg_query *q)
     for (i = 0; i < q->count; i++) lq_pg_statement_rele(q->items[i].statement);
     lq_pg_pieces_free(q->pieces);
     lq_pg_query_free(q->behind);
-    lq_mem_free(q);
+    if (q->on_free)
+        q->on_free(q);
+    else
+        lq_mem_free(q);
 }

@@ -57,6 +57,8 @@ struct lq_pg_query {
     bool was_cached; /* every statement had been prepared before */
     struct lq_pg_conn *conn;
     struct lq_pg_pool *pool;
+    void *far; /* what stands for it on another thread (remote.h), while that
+                  has it; NULL */
     uint64_t timeout_ms; /* from when the server can work on it; 0: none */
     uint64_t since_ms;   /* it was left, or put in line */
     uint64_t order;      /* ... of those in line */
@@ -65,6 +67,8 @@ struct lq_pg_query {
      * written. Out of the loop; may drop the query. */
     void (*on_done)(lq_pg_query *);
     void *data;
+    /* Instead of freeing its block, when nobody wants it any more; NULL. */
+    void (*on_free)(lq_pg_query *);
     int tag;             /* of whoever asks */
     lq_pg_query *behind; /* of whoever asks: freed with this one; or NULL */
 
