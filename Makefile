@@ -49,7 +49,7 @@ LOG_PURE_SRC := $(addprefix core/log/, level.c record.c cut.c escape.c \
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c names.c outbox.c hub.c)
 PG_SRC := $(addprefix core/pg/, sql.c statement.c query.c pieces.c url.c \
-    lookup.c cancel.c watch.c opening.c pgconn.c ops.c pool.c)
+    lookup.c cancel.c watch.c opening.c pgconn.c ops.c pool.c keeper.c remote.c)
 # What of room `net` has no socket.
 NET_PURE_SRC := core/net/framing.c
 NET_SRC := $(NET_PURE_SRC) $(addprefix core/net/, net.c listener.c conn.c exchange.c \
@@ -68,7 +68,7 @@ RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c migrate_args.c cpus.c listen_url.c tcp_socket.c \
     sockets.c keep.c ask.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
-    roster.c relief.c clients.c ports.c doors.c front.c watchdog.c crew.c generation.c services.c \
+    roster.c relief.c clients.c pools.c ports.c doors.c front.c watchdog.c crew.c generation.c services.c \
     succession.c supervisor.c news.c notify.c activation.c descriptors.c \
     guard.c routes.c migrate.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)

@@ -62,21 +62,34 @@ fail:
 }
 
 /* The signal is sent under the lock: the handle cannot close before it. */
-LQ_ANY_THREAD int lq_mailbox_push(lq_mailbox *mb, lq_msg *msg)
+static int push_chain(lq_mailbox *mb, lq_msg *first, lq_msg *last)
 {
     bool is_closed, was_empty;
 
-    msg->next = NULL;
     uv_mutex_lock(&mb->lock);
     is_closed = mb->is_closed;
     if (!is_closed) {
         was_empty = !mb->head;
-        *mb->tail = msg;
-        mb->tail = &msg->next;
+        *mb->tail = first;
+        mb->tail = &last->next;
         if (was_empty) uv_async_send(&mb->wake);
     }
     uv_mutex_unlock(&mb->lock);
     return is_closed ? LQ_ECLOSED : 0;
+}
+
+LQ_ANY_THREAD int lq_mailbox_push(lq_mailbox *mb, lq_msg *msg)
+{
+    msg->next = NULL;
+    return push_chain(mb, msg, msg);
+}
+
+LQ_ANY_THREAD int lq_mailbox_push_all(lq_mailbox *mb, lq_msg *msgs)
+{
+    lq_msg *last = msgs;
+
+    while (last->next) last = last->next;
+    return push_chain(mb, msgs, last);
 }
 
 void lq_mailbox_close(lq_mailbox *mb, void (*on_closed)(lq_mailbox *mb))

@@ -50,6 +50,10 @@ int lq_mailbox_open(lq_mailbox *mb, uv_loop_t *loop,
  * still the caller's then. */
 LQ_ANY_THREAD int lq_mailbox_push(lq_mailbox *mb, lq_msg *msg) LQ_MUST_CHECK;
 
+/* The same for several, linked by `next`: all or none. */
+LQ_ANY_THREAD int lq_mailbox_push_all(lq_mailbox *mb,
+                                      lq_msg *msgs) LQ_MUST_CHECK;
+
 /* Takes what is inside, linked by `next`; NULL: nothing. For a mailbox whose
  * loop hangs. */
 LQ_ANY_THREAD lq_msg *lq_mailbox_steal(lq_mailbox *mb);

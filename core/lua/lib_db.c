@@ -97,9 +97,14 @@ static int db_open(lua_State *L)
                      cfg.cache > STATEMENTS ? cfg.cache : STATEMENTS);
     lq_pgtypes_init(&d->types);
     luaL_setmetatable(L, LQ_DB_TYPE);
-    err = lq_pg_pool_open(&d->pool, &cfg, &failure);
+    if (boolean_of(L, "shared") && vm->cfg.on_pool)
+        err = vm->cfg.on_pool(vm, &cfg, &d->pool, &failure);
+    else
+        err = lq_pg_pool_open(&d->pool, &cfg, &failure);
     if (err == LQ_EINVALID) return luaL_error(L, "%s", failure.text);
-    if (err < 0) return luaL_error(L, "not enough memory");
+    if (err < 0)
+        return luaL_error(L, "%s",
+                          lq_strerror(err, failure.text, sizeof failure.text));
     lq_list_push_back(&dbs->open, &d->link);
     return 1;
 }

@@ -34,6 +34,9 @@ typedef struct lq_service_spec {
     double busy_timeout; /* seconds; 0: none */
 } lq_service_spec;
 
+struct lq_pg_pool; /* pg/pool.h */
+struct lq_pg_pool_cfg;
+
 /* What an app listens on (aq.tcp.listen). */
 typedef struct lq_listen_spec {
     const char *address; /* numeric, IPv4 or IPv6 */
@@ -64,6 +67,10 @@ typedef struct lq_vm_cfg {
                      uint16_t *port, lq_err *err);
     /* Nothing more is accepted on it in this worker. */
     void (*on_unlisten)(lq_vm *, int number);
+    /* A pool that all states share (pg/remote.h), which the state closes; as
+     * lq_pg_pool_open otherwise. NULL: it is this state's own. */
+    int (*on_pool)(lq_vm *, const struct lq_pg_pool_cfg *cfg,
+                   struct lq_pg_pool **out, lq_err *err);
     /* os.exit, aq.instance.stop: the thread is to drain and end. */
     void (*on_stop)(lq_vm *);
     /* An error in error handling was left of a task; once. */

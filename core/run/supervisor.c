@@ -58,6 +58,7 @@ typedef struct supervisor {
     lq_hub *hub;
     lq_roster *roster;
     lq_ports *ports;
+    lq_pools *pools;
     lq_relief *relief;
     lq_succession succession;
     state state;
@@ -135,6 +136,26 @@ static void close_all(supervisor *s)
     if (s->broken.data) uv_close((uv_handle_t *)&s->broken, on_guard_closed);
     if (s->mailbox.data) lq_mailbox_close(&s->mailbox, on_mailbox_closed);
     if (s->relief) lq_relief_close(s->relief, on_relief_closed, s);
+}
+
+static int count_lost(const supervisor *s)
+{
+    return lq_succession_lost(&s->succession, true) +
+           lq_succession_lost(&s->succession, false);
+}
+
+static void on_pools_ended(void *data)
+{
+    close_all(data);
+}
+
+/* Threads that are lost may still use them; nobody waits for either. */
+static void end_pools(supervisor *s)
+{
+    if (s->pools && count_lost(s) == 0)
+        lq_pools_end(s->pools, on_pools_ended, s);
+    else
+        close_all(s);
 }
 
 /* Without the loop, when signals are blocked. Returns false when a second one
@@ -366,12 +387,6 @@ static void tell_alive(supervisor *s)
     tell(s, LQ_NEWS_ALIVE, NULL);
 }
 
-static int count_lost(const supervisor *s)
-{
-    return lq_succession_lost(&s->succession, true) +
-           lq_succession_lost(&s->succession, false);
-}
-
 /* What lost threads hold, memory and maybe a processor, comes back only with
  * their process. Those of code that never served do not count, and after a
  * reload that has failed nobody takes over: it would start with that code. */
@@ -458,7 +473,7 @@ static void on_ended(void *data)
     supervisor *s = data;
 
     if (s->state == STOPPING)
-        close_all(s);
+        end_pools(s);
     else
         stop(s, 1, LQ_WORKER_STOP);
 }
@@ -494,6 +509,7 @@ static void init_succession(supervisor *s)
                 .paths = s->cfg->paths,
                 .sockets = s->cfg->sockets,
                 .ports = s->ports,
+                .pools = s->pools,
                 .spread = s->spread,
                 .hub = s->hub,
                 .roster = s->roster,
@@ -541,6 +557,7 @@ static int open_parts(supervisor *s)
 
     if (err == 0) err = lq_roster_new(&s->roster, o->workers);
     if (err == 0) err = open_ports(s);
+    if (err == 0) err = lq_pools_new(&s->pools, &s->loop, &s->log);
     if (err == 0) {
         s->hub = lq_hub_new(o->hub_queue.messages, o->hub_queue.bytes);
         err = s->hub ? 0 : -ENOMEM;
@@ -563,6 +580,7 @@ static void free_parts(supervisor *s)
     if (s->mailbox.data) lq_mailbox_fini(&s->mailbox);
     lq_broken_close(s->broken_fd);
     lq_ports_free(s->ports);
+    lq_pools_free(s->pools);
     lq_roster_free(s->roster);
     lq_spread_free(s->spread);
     lq_hub_free(s->hub);

@@ -79,7 +79,8 @@ struct lq_worker {
     bool is_full;     /* for good: it has been told to retire */
 
     /* What may not fail for want of memory is there from the start. */
-    order orders[LQ_WORKER_CONN];            /* by type */
+    lq_pg_notice *notice;         /* for the shared pools; NULL: sent */
+    order orders[LQ_WORKER_CONN]; /* by type */
     lq_report *reports[LQ_REPORT_ENDED + 1]; /* NULL: made */
 };
 
@@ -94,13 +95,14 @@ static bool alloc_reports(lq_worker *w)
     for (i = 0; i < LQ_COUNT_OF(w->reports); i++)
         if (!(w->reports[i] = lq_mem_zalloc(sizeof *w->reports[i])))
             return false;
-    return true;
+    return (w->notice = lq_mem_zalloc(sizeof *w->notice)) != NULL;
 }
 
 static void free_reports(lq_worker *w)
 {
     size_t i;
 
+    lq_mem_free(w->notice);
     for (i = 0; i < LQ_COUNT_OF(w->reports); i++) lq_mem_free(w->reports[i]);
 }
 
@@ -442,6 +444,14 @@ static void on_unlisten(lq_vm *vm, int number)
     lq_front_unlisten(&w->front, number);
 }
 
+static int on_pool(lq_vm *vm, const lq_pg_pool_cfg *cfg, lq_pg_pool **out,
+                   lq_err *err)
+{
+    lq_worker *w = vm->cfg.data;
+
+    return lq_pools_open(w->cfg.pools, cfg, w, out, err);
+}
+
 /* os.exit, aq.instance:stop(): only this worker ends. Called inside Lua, so
  * it is an order to itself. */
 static void on_stop(lq_vm *vm)
@@ -537,6 +547,7 @@ static int open_all(lq_worker *w)
         .service = w->cfg.service,
         .on_listen = w->cfg.service ? NULL : on_listen,
         .on_unlisten = on_unlisten,
+        .on_pool = on_pool,
         .on_stop = on_stop,
         .on_full = on_full,
         .on_broken = on_broken,
@@ -754,11 +765,23 @@ static void drop_orders(lq_worker *w)
     }
 }
 
+/* What it has of shared pools goes back to them. */
+static void evict(lq_worker *w)
+{
+    lq_pg_notice *notice = w->notice;
+
+    w->notice = NULL;
+    if (!notice) return;
+    notice->owner = w;
+    lq_pools_evict(w->cfg.pools, notice);
+}
+
 void lq_worker_give_up(lq_worker *w)
 {
     lq_hub_member *member = atomic_load(&w->member);
 
     lq_front_abandon(&w->front);
+    evict(w);
     if (member) lq_hub_part(member);
     drop_orders(w);
     (void)!lq_worker_tell(w, LQ_WORKER_STOP);
@@ -777,6 +800,7 @@ void lq_worker_bury(lq_worker *w, const char *why)
     lq_front_bury(&w->front);
     lq_wires_shut(w->vm.wires);
     lq_db_shut(&w->vm);
+    evict(w);
     lq_trace_running(&w->vm.running, trace, sizeof trace);
     lq_log_printf(&w->log, LQ_LOG_ERROR,
                   "the worker is broken, and its clients are cut: %s\n%s", why,

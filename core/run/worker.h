@@ -20,6 +20,7 @@
 #include "lua/vm.h"
 #include "run/arrival.h"
 #include "run/options.h"
+#include "run/pools.h"
 #include "run/ports.h"
 #include "run/report.h"
 #include "run/roster.h"
@@ -48,8 +49,9 @@ typedef struct lq_worker_cfg {
     int generation;            /* of the code, from 1 */
     const lq_options *options; /* all borrowed until join */
     const lq_paths *paths;
-    lq_sockets *sockets; /* NULL, as the next: it is a service */
+    lq_sockets *sockets; /* NULL, as ports: it is a service */
     lq_ports *ports;
+    lq_pools *pools;
     lq_spread *spread;
     lq_str context; /* packed by initialize */
     lq_code *code;
