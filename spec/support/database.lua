@@ -21,6 +21,7 @@ local kept = {}
 local function open(options)
   options = options or {}
   options.url = options.url or URL
+  if options.shared == nil then options.shared = SHARED end
   return aq.db.open(options)
 end
 
@@ -54,7 +55,8 @@ end)
 return router
 ]]
 
-local database = {}
+-- `shared`: whether the pools of what is started are shared unless they say so themselves.
+local database = { shared = false }
 local methods = {}
 
 --- Sends code to be run; its results come with `answer`.
@@ -96,6 +98,7 @@ function database.start(options)
 
   local postgres = pg.start(options.server)
   local source = SOURCE:gsub("URL", function() return ("%q"):format(postgres.url) end)
+    :gsub("SHARED", tostring(database.shared))
     :gsub("OPTIONS", function() return options.options or "" end)
   local app = server.start { source = source, workers = options.workers or 1 }
   return setmetatable({ app = app, postgres = postgres }, { __index = methods })

@@ -142,6 +142,10 @@ describe("a pool", function()
         aq.sleep(0.01)
         waiting = db:stats().waiting
         task:cancel()
+        for _ = 1, 1000 do
+          if db:stats().waiting == 0 then break end
+          aq.sleep(0.001)
+        end
         after = db:stats().waiting
         local other = aq.spawn(function() db:transaction(function() end) end)
         aq.sleep(0.01)
