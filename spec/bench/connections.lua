@@ -107,7 +107,7 @@ local function measure_shared(kind)
 end
 
 ---@return table { tcp, ws: { luaqueduct, node, erlang, shared: { count, sent, lost, closed, median,
----  p99, max (ms), base (KiB), few, bytes, after (bytes a connection) } } }
+---  p99, max (ms), base (KiB), few, bytes, further, after (bytes a connection) } } }
 function connections.run()
   local result = {}
   for _, kind in ipairs { "tcp", "ws" } do
