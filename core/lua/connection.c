@@ -15,7 +15,6 @@
 struct lq_connections {
     lq_vm *vm;
     lq_sessions sessions;
-    lq_list all;    /* opened and not released */
     lq_str message; /* on its way into a task; lent */
     bool is_binary;
     bool is_closed; /* nothing runs any more */
@@ -26,7 +25,6 @@ struct lq_connections {
 struct lq_connection {
     lq_connection_spec *spec;
     lq_task *task; /* that has a message, or runs `close`; NULL: none */
-    lq_list link;  /* of all */
     int ref;
     bool is_websocket;
     bool is_opening;  /* WebSocket: until the caller has run `open` */
@@ -89,7 +87,6 @@ static void release(lq_connection *c)
 {
     lq_connections *cs = owner_of(c);
 
-    lq_list_remove(&c->link);
     unanchor(cs->vm, c);
     lq_session_release(&c->session);
 }
@@ -321,7 +318,6 @@ void lq_connection_begin(lq_connection *c)
     lq_connections *cs = owner_of(c);
     lq_task *t;
 
-    lq_list_push_back(&cs->all, &c->link);
     if (c->spec->callbacks[LQ_CALLBACK_OPEN] == LUA_NOREF) {
         lq_session_go_on(&c->session);
         return;
@@ -338,7 +334,6 @@ void lq_connection_begin(lq_connection *c)
 
 bool lq_connection_push_open(lua_State *L, lq_connection *c)
 {
-    lq_list_push_back(&owner_of(c)->all, &c->link);
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->spec->callbacks[LQ_CALLBACK_OPEN]);
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
     if (c->spec->callbacks[LQ_CALLBACK_OPEN] != LUA_NOREF) return true;
@@ -373,7 +368,6 @@ lq_connection *lq_push_connection(lua_State *L, int i)
     c->is_opening = is_websocket;
     c->spec = spec;
     c->ref = LUA_NOREF;
-    lq_list_init(&c->link);
     luaL_setmetatable(L, LQ_CONNECTION_TYPE);
     lua_pushvalue(L, -1);
     c->ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -752,7 +746,6 @@ lq_connections *lq_connections_new(lq_vm *vm, lq_net *net)
 
     if (!cs) return NULL;
     cs->vm = vm;
-    lq_list_init(&cs->all);
     if (lq_sessions_init(&cs->sessions, net, &cfg) < 0) {
         lq_mem_free(cs);
         return NULL;
@@ -779,17 +772,17 @@ void lq_connections_leave(lq_connections *cs, uint64_t within_ms)
     if (cs && !cs->is_closed) lq_sessions_leave(&cs->sessions, within_ms);
 }
 
-/* What ends meanwhile leaves the list. */
+/* Of sessions that are over; they leave the list as they end. */
 static void cancel_handlers(lq_connections *cs)
 {
-    lq_list rest, *link;
+    lq_list *over = &cs->sessions.over, rest, *link;
     lq_connection *c;
 
     lq_list_init(&rest);
-    lq_list_move(&cs->all, &rest);
+    lq_list_move(over, &rest);
     while ((link = lq_list_pop_front(&rest))) {
-        lq_list_push_back(&cs->all, link);
-        c = LQ_CONTAINER_OF(link, lq_connection, link);
+        lq_list_push_back(over, link);
+        c = connection_of(LQ_CONTAINER_OF(link, lq_session, link));
         if (c->task && !c->is_closing) lq_task_cancel(c->task);
     }
 }

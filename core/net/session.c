@@ -27,6 +27,7 @@ static lq_conn *let_go(lq_session *s)
     s->conn = NULL;
     s->state = LQ_SESSION_OVER;
     lq_list_remove(&s->link);
+    lq_list_push_back(&s->all->over, &s->link);
     s->all->open_count--;
     lq_audience_leave(&s->all->audience, s);
     return c;
@@ -275,6 +276,16 @@ void lq_session_write(lq_session *s, lq_str bytes)
 
 /* ---- opening ------------------------------------------------------------ */
 
+/* Those that open at the same time are not to be pinged at the same time. */
+static uint64_t first_quiet(const lq_session *s)
+{
+    uint64_t half_ms = s->cfg->quiet_ms / 2;
+
+    if (s->encoding >= LQ_ENCODING_FRAMING || half_ms == 0)
+        return s->cfg->quiet_ms;
+    return s->cfg->quiet_ms - s->id * 2654435761u % half_ms;
+}
+
 void lq_session_open(lq_session *s, lq_sessions *ss, lq_session_cfg *cfg,
                      lq_conn *c, bool is_busy)
 {
@@ -292,7 +303,7 @@ void lq_session_open(lq_session *s, lq_sessions *ss, lq_session_cfg *cfg,
     cfg->opened++;
     c->holder = &s->holder;
     c->reads_stream = !is_busy;
-    lq_session_set_due(s, cfg->quiet_ms);
+    lq_session_set_due(s, first_quiet(s));
     if (ss->net->is_draining) leave(s);
     lq_conn_update(c);
 }
@@ -301,6 +312,7 @@ void lq_session_release(lq_session *s)
 {
     lq_sessions *ss = s->all;
 
+    lq_list_remove(&s->link);
     if (--ss->count == 0 && ss->on_idle) ss->on_idle(ss);
 }
 
@@ -381,6 +393,7 @@ int lq_sessions_init(lq_sessions *ss, lq_net *net, const lq_audience_cfg *cfg)
 {
     *ss = (lq_sessions){.net = net};
     lq_list_init(&ss->open);
+    lq_list_init(&ss->over);
     lq_timer_init(&ss->leaving, on_leaving);
     return lq_audience_init(&ss->audience, ss, cfg);
 }

@@ -88,7 +88,7 @@ struct lq_session {
     lq_conn *conn; /* NULL: OVER */
     struct lq_sessions *all;
     lq_session_cfg *cfg;
-    lq_list link;          /* of all->open */
+    lq_list link;          /* of all->open, then of all->over */
     lq_list subscriptions; /* audience.h */
     uint64_t id;           /* counts the worker's */
     lq_address peer;
@@ -107,6 +107,7 @@ struct lq_session {
 typedef struct lq_sessions {
     lq_net *net;
     lq_list open;
+    lq_list over; /* not released */
     size_t open_count;
     size_t count; /* opened and not released */
     lq_encoder encoder;
