@@ -315,7 +315,6 @@ static void on_over(lq_session *s)
 
 void lq_connection_begin(lq_connection *c)
 {
-    lq_connections *cs = owner_of(c);
     lq_task *t;
 
     if (c->spec->callbacks[LQ_CALLBACK_OPEN] == LUA_NOREF) {
