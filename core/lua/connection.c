@@ -24,12 +24,12 @@ struct lq_connections {
 
 struct lq_connection {
     lq_connection_spec *spec;
-    lq_task *task; /* that has a message, or runs `close`; NULL: none */
+    lq_task *task;  /* that has a message, or runs `open` or `close` */
+    lq_task *drain; /* that runs `drain`; NULL, both: none */
     int ref;
     bool is_websocket;
     bool is_opening;  /* WebSocket: until the caller has run `open` */
     bool is_starting; /* its task has not waited yet */
-    bool is_draining; /* a task runs `drain` */
     bool is_closing;  /* `close` runs, or has run */
     union {
         lq_session session;
@@ -198,7 +198,7 @@ static void run_close_if_due(lq_connection *c)
     lq_task *t = NULL;
 
     if (c->session.conn || c->task || c->is_opening || c->is_starting ||
-        c->is_draining || c->is_closing)
+        c->drain || c->is_closing)
         return;
     c->is_closing = true;
     if (!cs->is_closed && c->spec->callbacks[LQ_CALLBACK_CLOSE] != LUA_NOREF) {
@@ -283,7 +283,7 @@ static void on_drained(lq_task *t, int status, int results)
     lq_connection *c = t->owner;
 
     (void)results;
-    c->is_draining = false;
+    c->drain = NULL;
     if (status != LUA_OK && status != LUA_YIELD) {
         log_failure(t, c, "drain");
         lq_session_finish(&c->session, LQ_END_ERROR, 0, LQ_STR(""));
@@ -297,11 +297,10 @@ static void on_drain(lq_session *s)
     lq_connection *c = connection_of(s);
     lq_task *t;
 
-    if (c->spec->callbacks[LQ_CALLBACK_DRAIN] == LUA_NOREF || c->is_draining)
-        return;
+    if (c->spec->callbacks[LQ_CALLBACK_DRAIN] == LUA_NOREF || c->drain) return;
     t = new_task(c, on_drained);
     if (!t) return;
-    c->is_draining = true;
+    c->drain = t;
     lua_pushcfunction(t->co, run_drain);
     lq_task_ready(t, 0);
 }
@@ -333,6 +332,7 @@ void lq_connection_begin(lq_connection *c)
 
 bool lq_connection_push_open(lua_State *L, lq_connection *c)
 {
+    c->task = lq_vm_of(L)->current;
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->spec->callbacks[LQ_CALLBACK_OPEN]);
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->ref);
     if (c->spec->callbacks[LQ_CALLBACK_OPEN] != LUA_NOREF) return true;
@@ -343,6 +343,7 @@ bool lq_connection_push_open(lua_State *L, lq_connection *c)
 void lq_connection_opened(lq_connection *c, bool has_failed)
 {
     c->is_opening = false;
+    c->task = NULL;
     if (has_failed) lq_session_finish(&c->session, LQ_END_ERROR, 0, LQ_STR(""));
     lq_session_go_on(&c->session);
     run_close_if_due(c);
@@ -776,13 +777,16 @@ static void cancel_handlers(lq_connections *cs)
 {
     lq_list *over = &cs->sessions.over, rest, *link;
     lq_connection *c;
+    lq_task *drain;
 
     lq_list_init(&rest);
     lq_list_move(over, &rest);
     while ((link = lq_list_pop_front(&rest))) {
         lq_list_push_back(over, link);
         c = connection_of(LQ_CONTAINER_OF(link, lq_session, link));
+        drain = c->drain; /* the other one may be its last */
         if (c->task && !c->is_closing) lq_task_cancel(c->task);
+        if (drain) lq_task_cancel(drain);
     }
 }
 

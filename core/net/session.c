@@ -208,6 +208,7 @@ void lq_session_go_on(lq_session *s)
 {
     s->is_busy = false;
     if (!s->conn) return;
+    s->is_pinged = false; /* what it has said meanwhile has not been read */
     s->conn->reads_stream = true;
     lq_conn_flush_later(s->conn);
 }

@@ -17,7 +17,7 @@ local handlers = {
 }
 router:get("/", aq.websocket {
   message = function(ws, data) handlers[data](ws) end,
-  close = function(ws, code) io.stderr:write("closed ", code, "\n") end,
+  close = function(ws, code) io.stderr:write("closed " .. code .. "\n") end,
 })
 router:get("/stop", function() aq.instance:stop() return "" end)
 return router

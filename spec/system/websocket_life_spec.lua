@@ -10,7 +10,7 @@ local frames = require "spec.support.ws"
 -- Every callback says on standard error what it does.
 local APP = [[
 local aq = require "luaqueduct"
-local function say(...) io.stderr:write(table.concat({ ... }, " "), "\n") end
+local function say(...) io.stderr:write(table.concat({ ... }, " ") .. "\n") end
 local running = 0
 local handlers = {
   echo = function(ws, data) ws:send(data) end,
@@ -65,6 +65,12 @@ local router = aq.router()
 router:get("/", socket)
 router:get("/ping", aq.websocket { ping_interval = 0.3, message = handlers.echo,
   close = function(_, code) say("closed", code) end })
+router:get("/hanging", aq.websocket { close = options.close, open = function(ws)
+  ws.context.n = 0
+  handlers.hang(ws)
+end })
+router:get("/ping/busy", aq.websocket { ping_interval = 0.3,
+  message = function(ws) aq.sleep(3) ws:send "done" end })
 router:get("/bad-close", aq.websocket { message = handlers.echo, close = function()
   error "of close" end })
 router:get("/bare", aq.websocket { ping_interval = 0, deflate = false, message = handlers.echo })
@@ -281,6 +287,23 @@ describe("a WebSocket", function()
     assert.are.equal(1, count(app, "handler left"))
   end)
 
+  it("leaves an open that waits for ever at the drain's end", function()
+    stop()
+    start { args = { "--drain-timeout", "0.5" } }
+    local opening <close> = websocket.open(app, "/hanging")
+    assert.are.equal("hanging", opening:message())
+    ws:close()
+    app:wait_log "closed 1006"
+
+    app:signal "TERM"
+
+    assert.are.equal("close 1001", opening:ending())
+    assert.are.equal(0, app:wait_exit())
+    app:wait_log "closed 1001 '' 0 nil closed"
+    assert.are.equal(2, count(app, "closed "))
+    assert.are.equal(1, count(app, "handler left"))
+  end)
+
   it("ends with 1001 when its worker goes by itself, and the next one serves", function()
     ws:text "stop"
 
@@ -326,6 +349,16 @@ describe("a WebSocket", function()
     end
     alive:text "here"
     assert.are.equal("here", alive:message())
+  end)
+
+  it("is not dead while its handler waits and it is not read", function()
+    local busy <close> = websocket.open(app, "/ping/busy")
+
+    busy:text "go"
+
+    assert.are.equal("done", busy:message())
+    busy:text "again"
+    assert.are.equal("done", busy:message())
   end)
 
   it("costs no coroutine and little memory while it is idle", function()

@@ -6,7 +6,7 @@ local websocket = require "spec.support.websocket"
 
 local APP = [[
 local aq = require "luaqueduct"
-local function say(...) io.stderr:write(table.concat({ ... }, " "), "\n") end
+local function say(...) io.stderr:write(table.concat({ ... }, " ") .. "\n") end
 local BLOCK = ("x"):rep(16384)
 
 -- Sends until it is told to wait.
@@ -71,6 +71,8 @@ router:get("/bare", aq.websocket { deflate = false, message = options.message,
   close = options.close })
 router:get("/hang", aq.websocket { deflate = false, message = options.message,
   close = options.close, drain = function(ws) say "drain hangs" aq.sleep(0.3) say "hung" end })
+router:get("/stuck", aq.websocket { deflate = false, message = options.message,
+  close = options.close, drain = function() say "drain hangs" aq.sleep(1000) end })
 router:get("/stats", function() return socket:stats() end)
 return router
 ]]
@@ -212,6 +214,23 @@ describe("a WebSocket whose peer is slow", function()
 
     app:wait_log "closed 1006"
     assert.is_true(app:log():find("hung", 1, true) < app:log():find("closed 1006", 1, true))
+  end)
+
+  it("does not hold up a stop by a drain that waits for ever", function()
+    app:stop()
+    app = server.start { source = APP, args = { "--drain-timeout", "0.5" } }
+    open "/stuck"
+    ws:text "fill"
+    app:wait_log "filled"
+    for _ = 1, tonumber(app:log():match "filled (%d+)") do assert(ws:message()) end
+    app:wait_log "drain hangs"
+
+    app:signal "TERM"
+
+    assert.are.equal("close 1001", ws:ending())
+    assert.are.equal(0, app:wait_exit(8))
+    assert.are.equal(1, count "closed 1001")
+    assert.is_nil(app:log():find("stuck (in", 1, true))
   end)
 
   it("gets what was sent before the close, however slowly", function()
