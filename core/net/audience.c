@@ -332,6 +332,9 @@ int lq_audience_publish(lq_audience *a, lq_str name, lq_str message,
 {
     topic *t = find(a, name);
 
+    /* One that is over subscribes to nothing, and may be freed before this is
+     * written. */
+    if (except && !except->conn) except = NULL;
     return t ? gather(a, t, message, is_binary, except) : 0;
 }
 

@@ -90,6 +90,13 @@ static void leave(lq_session *s)
 
 /* ---- messages that come ------------------------------------------------- */
 
+/* Whether what comes is looked at: nothing is told any more to one that has
+ * said good-bye, so that it need not be kept for later. */
+static bool can_work(const lq_session *s)
+{
+    return !s->is_busy || s->state == LQ_SESSION_FINISHING;
+}
+
 /* Messages out of the bytes, until one keeps us busy. Returns how many bytes
  * were used. */
 static size_t work(lq_session *s, char *bytes, size_t len)
@@ -100,7 +107,7 @@ static size_t work(lq_session *s, char *bytes, size_t len)
     lq_str message;
     bool is_binary;
 
-    while (s->conn && !s->is_busy) {
+    while (s->conn && can_work(s)) {
         used = 0;
         if (!kind->next(s, bytes + at, len - at, &used, &message, &is_binary)) {
             at += used;
@@ -111,7 +118,7 @@ static size_t work(lq_session *s, char *bytes, size_t len)
         s->is_busy = s->cfg->on_message(s, message, is_binary);
     }
     if (!s->conn) return len;
-    c->reads_stream = !s->is_busy;
+    c->reads_stream = can_work(s);
     return at;
 }
 
@@ -154,7 +161,7 @@ static size_t on_bytes(lq_conn *c, char *bytes, size_t len)
     lq_session *s = session_of(c);
 
     on_heard(s);
-    return s->is_busy ? 0 : work(s, bytes, len);
+    return can_work(s) ? work(s, bytes, len) : 0;
 }
 
 /* What came before the end has been handled. */
@@ -172,8 +179,8 @@ static void on_event(lq_conn *c)
         lose(s, c->error);
         return;
     }
-    if (c->in && !s->is_busy) work_kept(s);
-    if (s->conn && c->has_eof && !s->is_busy) on_eof(s);
+    if (c->in && can_work(s)) work_kept(s);
+    if (s->conn && c->has_eof && can_work(s)) on_eof(s);
     if (s->conn && s->is_leaving) leave(s);
     if (!s->conn || !s->wants_drain || lq_conn_unsent(c) > LQ_NET_LOW_WATER)
         return;

@@ -105,8 +105,9 @@ static bool is_flood(lq_session *s)
 static void answer_ping(lq_session *s)
 {
     if (is_flood(s) || s->state != LQ_SESSION_OPEN) return;
-    /* Who sends pings and takes no answers. */
-    if (lq_conn_unsent(s->conn) > LQ_SESSION_FULL)
+    /* Who sends pings and takes no answers. What is under way to a slow one
+     * that is alive is no reason to end it. */
+    if (lq_conn_unsent(s->conn) > s->cfg->max_buffered)
         lq_session_cut(s, LQ_END_SLOW);
     else
         send_control(s, LQ_WS_PONG, websocket_of(s)->decoder.payload);
