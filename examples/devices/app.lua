@@ -154,9 +154,9 @@ function App:prepare()
       self.bus:cast("hello", conn.context.device, session_of(conn))
     end
   end)
-  aq.hub.subscribe("replaced", function(id)
-    local conn = self.conns[id]
-    if conn then fail(conn, "replaced", "The device has another connection.") end
+  aq.hub.subscribe("dismiss", function(order)
+    local conn = self.conns[order.conn]
+    if conn then fail(conn, order.code, order.text) end
   end)
 
   self.listener = aq.tcp.listen {

@@ -2,9 +2,9 @@
 --- stores readings in batches, acknowledges what is stored, raises alerts, hands commands to
 --- devices, and tells the pages.
 --
--- A device numbers its readings. The bus takes the next one only, so what was lost on the way
--- leaves a gap that is never acknowledged; the device connects anew, hears the last number that is
--- stored, and goes on behind it. Each reading is stored once, whoever fails in between.
+-- A device numbers its readings. The bus takes the next one only; when some were lost on the way,
+-- it ends the connection. The device connects anew, hears the last number that is stored, and goes
+-- on behind it. Each reading is stored once, whoever fails in between.
 
 local aq = require "luaqueduct"
 local protocol = require "protocol"
@@ -53,6 +53,21 @@ local function send(device, name, message)
   aq.hub.publish("conn:" .. device.conn, protocol.pack(name, message), { binary = true })
 end
 
+local function describe(device)
+  return { id = device.id, worker = device.worker or aq.null, quantities = device.quantities }
+end
+
+local function show(device)
+  if device.is_shown then publish { type = "device", device = describe(device) } end
+end
+
+--- Ends its connection: the worker that has it does.
+local function dismiss(device, code, text)
+  aq.hub.publish("dismiss", { conn = device.conn, code = code, text = text })
+  device.conn, device.worker = nil, nil
+  show(device)
+end
+
 --- Known from now on; nil when there are too many.
 function Bus:_device(id)
   local device = self.devices[id]
@@ -95,9 +110,11 @@ end
 --- Of the connection that the device has now, and the next one: else it is not taken.
 function Bus:_reading(reading)
   local device = self.devices[reading.device]
-  local is_next = device and device.conn == reading.conn
-    and (reading.seq == device.last + 1 or device.last == 0)
-  if not is_next or #self.waiting >= MAX_WAITING then return end
+  if not device or device.conn ~= reading.conn or #self.waiting >= MAX_WAITING then return end
+  if device.last > 0 and reading.seq ~= device.last + 1 then
+    if reading.seq > device.last then dismiss(device, "gap", "A reading in between is missing.") end
+    return
+  end
 
   self.waiting[#self.waiting + 1] = reading
   local quantity = self:_take(device, reading)
@@ -164,14 +181,6 @@ end
 
 -- ---- devices come and go -----------------------------------------------------
 
-local function describe(device)
-  return { id = device.id, worker = device.worker or aq.null, quantities = device.quantities }
-end
-
-local function show(device)
-  if device.is_shown then publish { type = "device", device = describe(device) } end
-end
-
 --- A device has a connection, which takes the place of one that it had.
 ---@param id string of the device
 ---@param session table { conn, worker, generation }
@@ -180,7 +189,9 @@ end
 function Bus:hello(id, session)
   local device = self:_device(id)
   if not device then return nil, { code = "full", message = "There are too many devices." } end
-  if device.conn and device.conn ~= session.conn then aq.hub.publish("replaced", device.conn) end
+  if device.conn and device.conn ~= session.conn then
+    dismiss(device, "replaced", "The device has another connection.")
+  end
   device.conn, device.worker, device.generation = session.conn, session.worker, session.generation
   show(device)
   if self:_flush() then return device.last end
