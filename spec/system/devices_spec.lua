@@ -181,6 +181,25 @@ describe("examples/devices with 4 workers", function()
     assert.are.equal("2 1700000000002 oven temperature 21;", lines[3])
   end)
 
+  it("keeps two files of 64 MiB at most, and reads both", function()
+    local file = assert(io.open(path, "wb"))
+    file:write "1 1700000000001 oven temperature 20;\n"
+    file:seek("set", (64 << 20) - 1)
+    file:write("\n"):close()
+
+    for round = 1, 2 do
+      local app <close> = devices.start(path)
+      local device <close> = devices.greet(app, "oven")
+      assert.are.equal(round, device.seq)
+      device:report(20)
+      device:settle()
+      device:close()
+      app:stop { status = 0 }
+    end
+    assert.are.equal("3 1700000000003 oven temperature 20;\n", command.read_file(path))
+    assert.is_true(#command.read_file(path .. ".1") > 64 << 20)
+  end)
+
   it("keeps what cannot be stored, says so, and stores it when it can", function()
     local away = folder .. "/away"
     local app <close> = devices.start(away .. "/readings")
