@@ -49,7 +49,8 @@ LOG_PURE_SRC := $(addprefix core/log/, level.c record.c cut.c escape.c \
 LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c names.c outbox.c hub.c)
 PG_SRC := $(addprefix core/pg/, sql.c statement.c query.c pieces.c url.c \
-    lookup.c cancel.c watch.c opening.c pgconn.c ops.c pool.c keeper.c remote.c)
+    lookup.c cancel.c watch.c opening.c plain.c pgconn.c ops.c pool.c \
+    keeper.c remote.c)
 # What of room `net` has no socket.
 NET_PURE_SRC := core/net/framing.c
 NET_SRC := $(NET_PURE_SRC) $(addprefix core/net/, net.c listener.c conn.c exchange.c \
@@ -62,7 +63,7 @@ LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c call_wire.c calls.c answers.c lib_hub.c lib_service.c \
     duplex.c lib_tcp.c connection.c listening.c lib_websocket.c \
-    pgtype.c pgarray.c pgvalue.c dbquery.c dbsession.c dbstream.c lib_db.c libs.c)
+    pgtype.c pgarray.c pgvalue.c dbquery.c dbsession.c dbstream.c dbcopy.c dbnotes.c lib_db.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c migrate_args.c cpus.c listen_url.c tcp_socket.c \

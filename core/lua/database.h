@@ -33,6 +33,9 @@ typedef struct lq_database {
     lq_pg_cache statements;
     lq_pgtypes types;
     bool has_null;
+    lq_list notes; /* notifications that nobody has taken */
+    size_t note_count;
+    struct lq_db_session *listener; /* whose task waits for one; or NULL */
 } lq_database;
 
 typedef enum lq_db_session_state {
@@ -114,6 +117,12 @@ void lq_db_forget(lq_database *d, const lq_pg_query *q);
 /* Add functions to the module on top of the stack. */
 void lq_db_open_sessions(lua_State *L); /* dbsession.c */
 void lq_db_open_streams(lua_State *L);  /* dbstream.c */
+void lq_db_open_copies(lua_State *L);   /* dbcopy.c */
+void lq_db_open_notes(lua_State *L);    /* dbnotes.c */
+
+/* dbnotes.c: for lq_pg_pool_cfg.on_notify, with the database. */
+void lq_db_on_notify(void *data, const char *channel, const char *payload);
+void lq_db_drop_notes(lq_database *d);
 
 /* Pushes the table of methods of a new type, to which Lua adds its own. */
 void lq_db_push_type(lua_State *L, const char *name, const luaL_Reg *meta,

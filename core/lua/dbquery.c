@@ -564,7 +564,7 @@ static int m_value(lua_State *L)
     return lq_db_ask(L, t, LQ_DB_VALUE);
 }
 
-/* db:batch({ { sql, ... }, ... }) -> list of rows | nil, err */
+/* db:batch(items) -> list of rows | nil, err */
 static int m_batch(lua_State *L)
 {
     lq_task *t = lq_task_check_wait(L);

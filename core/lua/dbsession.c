@@ -101,7 +101,7 @@ static int db_acquire(lua_State *L)
     return lq_task_wait(L, t, on_cancel, s, acquire_k);
 }
 
-/* db.release(session, has_changed): a second call does nothing */
+/* db.release(session, has_changed?): a second call does nothing */
 static int db_release(lua_State *L)
 {
     lq_db_session *s = luaL_checkudata(L, 1, LQ_DB_SESSION_TYPE);
@@ -163,6 +163,17 @@ static int db_leave(lua_State *L)
         if (s->db->pool && s->outer->lease) send_undo(s, undo);
     }
     lq_db_end_session(s);
+    return 0;
+}
+
+/* db.send(session, sql): nobody waits for the answer */
+static int db_send(lua_State *L)
+{
+    const lq_db_session *s = lq_db_check_session(L, 1);
+    lq_str sql;
+
+    sql.ptr = luaL_checklstring(L, 2, &sql.len);
+    if (s->db->pool) send_undo(s, sql);
     return 0;
 }
 
@@ -237,6 +248,7 @@ static const luaL_Reg functions[] = {
     {"leave", db_leave},
     {"nest", db_nest},
     {"release", db_release},
+    {"send", db_send},
     {NULL, NULL},
 };
 

@@ -40,7 +40,7 @@ static void close_stream(stream *s)
     s->session = NULL;
 }
 
-/* db.close_stream(stream): ends it; a second call does nothing */
+/* A second call does nothing. */
 static int m_close(lua_State *L)
 {
     close_stream(luaL_checkudata(L, 1, STREAM_TYPE));

@@ -92,6 +92,9 @@ static int db_open(lua_State *L)
 
     d = lua_newuserdatauv(L, sizeof *d, 0);
     *d = (lq_database){.has_null = boolean_of(L, "null")};
+    cfg.on_notify = lq_db_on_notify;
+    cfg.data = d;
+    lq_list_init(&d->notes);
     lq_list_init(&d->link);
     lq_pg_cache_init(&d->statements,
                      cfg.cache > STATEMENTS ? cfg.cache : STATEMENTS);
@@ -121,6 +124,7 @@ static int mt_gc(lua_State *L)
     lq_database *d = luaL_checkudata(L, 1, LQ_DB_TYPE);
 
     close_database(d);
+    lq_db_drop_notes(d);
     lq_pg_cache_fini(&d->statements);
     lq_pgtypes_fini(&d->types);
     return 0;
@@ -223,5 +227,7 @@ int luaopen_luaqueduct_core_db(lua_State *L)
     lua_setfield(L, -2, "Database");
     lq_db_open_sessions(L);
     lq_db_open_streams(L);
+    lq_db_open_copies(L);
+    lq_db_open_notes(L);
     return 1;
 }

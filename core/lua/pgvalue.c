@@ -518,3 +518,10 @@ bool lq_pgquery_has_rolled_back(const lq_pg_query *q)
 {
     return strcmp(PQcmdStatus(q->items[0].result), "ROLLBACK") == 0;
 }
+
+lua_Integer lq_pgquery_affected(const lq_pg_query *q)
+{
+    PGresult *r = q->items[0].result;
+
+    return r ? read_int(PQcmdTuples(r)) : 0;
+}

@@ -64,6 +64,9 @@ void lq_pgfailure_push(lua_State *L, int err, const char *sqlstate,
 /* The failure of a query, as an error table. */
 void lq_pgquery_push_error(lua_State *L, const lq_pg_query *q);
 
+/* How many rows the first item has touched. */
+lua_Integer lq_pgquery_affected(const lq_pg_query *q);
+
 /* Whether a commit has become a rollback. */
 bool lq_pgquery_has_rolled_back(const lq_pg_query *q);
 

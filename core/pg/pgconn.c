@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "pg/opening.h"
 #include "pg/pieces.h"
+#include "pg/plain.h"
 #include "pg/watch.h"
 
 enum {
@@ -124,8 +125,11 @@ void lq_pg_conn_failed(lq_pg_conn *c)
 
 /* ---- time --------------------------------------------------------------- */
 
+/* The server waits for the asker, or is made to. */
 static bool is_paused(const lq_pg_query *q)
 {
+    if (q->kind == LQ_PG_COPY_IN)
+        return q->is_copying && !q->is_ended && !q->is_abandoned;
     return q->pieces && !q->is_abandoned && lq_pg_pieces_are_full(q->pieces);
 }
 
@@ -376,7 +380,7 @@ static void watch(lq_pg_conn *c)
     int events = c->is_blocked ? UV_WRITABLE : 0;
 
     if (c->state != LQ_PG_OPEN || PQsocket(c->pg) < 0) return;
-    if (!q || !is_paused(q)) events |= UV_READABLE;
+    if (!q || !is_paused(q) || q->kind == LQ_PG_COPY_IN) events |= UV_READABLE;
     if (lq_pg_watch(c, events, on_poll) < 0) lose_it(c, "cannot be watched");
 }
 
@@ -399,17 +403,19 @@ static bool send_one(lq_pg_conn *c, lq_pg_query *q)
     lq_list_remove(&q->link);
     lq_list_push_back(&c->sent, &q->link);
     q->state = LQ_PG_SENT;
-    if (!send_steps(c, q)) {
+    if (lq_pg_is_plain(q->kind) ? !lq_pg_plain_send(c, q) : !send_steps(c, q)) {
         lose_it(c, NULL);
         return false;
     }
     return push_out(c);
 }
 
-/* A stalled connection sends nothing but the sync that ends that. */
+/* A stalled connection sends nothing but the sync that ends that; one that is
+ * out of pipeline mode, or is to leave it, has one query at a time. */
 static bool may_send(const lq_pg_conn *c, const lq_pg_query *q)
 {
-    return q && !c->is_blocked &&
+    return q && !c->is_blocked && !c->is_plain &&
+           (!lq_pg_is_plain(q->kind) || lq_list_is_empty(&c->sent)) &&
            (!c->is_stalled || (q->kind == LQ_PG_SYNC && c->is_syncing));
 }
 
@@ -511,7 +517,8 @@ static void finish(lq_pg_conn *c, lq_pg_query *q)
             return;
         }
         lq_pg_query_fail(q, LQ_EINVALID, NULL);
-    } else if (q->count > 0 && q->items[0].statement->class == LQ_PG_SESSION) {
+    } else if (q->count > 0 && (q->items[0].statement->class == LQ_PG_SESSION ||
+                                q->kind == LQ_PG_SCRIPT)) {
         look_at_tag(c, q);
     }
     c->load--;
@@ -581,14 +588,38 @@ static void on_result(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
     }
 }
 
+/* Out of pipeline mode. Returns whether there may be more. */
+static bool read_plain(lq_pg_conn *c, lq_pg_query *q)
+{
+    switch (lq_pg_plain_read(c, q)) {
+    case LQ_PG_PLAIN_GOES_ON: return true;
+    case LQ_PG_PLAIN_TELLS:
+        c->head_ms = lq_loop_now(c->cfg->loop);
+        if (!q->is_told && !q->is_abandoned) q->on_done(q);
+        return true;
+    case LQ_PG_PLAIN_OVER:
+        if (!lq_pg_plain_leave(c)) break;
+        finish(c, q);
+        if (c->state == LQ_PG_OPEN) flush_later(c);
+        return true;
+    case LQ_PG_PLAIN_LOST: break;
+    case LQ_PG_PLAIN_WAITS: return false;
+    }
+    lose_it(c, NULL);
+    return false;
+}
+
 static void read_results(lq_pg_conn *c)
 {
     lq_pg_query *q;
     PGresult *r;
     int empty = 0;
 
-    while (c->state == LQ_PG_OPEN && (q = first(&c->sent)) && !is_paused(q) &&
-           !PQisBusy(c->pg)) {
+    while (c->is_plain && c->state == LQ_PG_OPEN && (q = first(&c->sent)) &&
+           (q->kind == LQ_PG_COPY_IN || !is_paused(q)) && read_plain(c, q)) {
+    }
+    while (!c->is_plain && c->state == LQ_PG_OPEN && (q = first(&c->sent)) &&
+           !is_paused(q) && !PQisBusy(c->pg)) {
         r = PQgetResult(c->pg);
         if (r) {
             empty = 0;
@@ -612,6 +643,16 @@ static void read_notifications(lq_pg_conn *c)
     }
 }
 
+/* There is room for the next chunk of a copy. */
+static void tell_writer(lq_pg_conn *c)
+{
+    lq_pg_query *q = first(&c->sent);
+
+    if (q && q->kind == LQ_PG_COPY_IN && q->is_copying && !c->is_blocked &&
+        !q->is_abandoned && !q->is_told)
+        q->on_done(q);
+}
+
 /* An error of the socket shows in the read. */
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
@@ -626,6 +667,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         if (!push_out(c)) return;
         lq_pg_conn_flush(c);
         if (c->state != LQ_PG_OPEN) return;
+        tell_writer(c);
     }
     if (events & UV_READABLE) {
         if (!PQconsumeInput(c->pg)) {
@@ -679,6 +721,11 @@ void lq_pg_conn_abandon(lq_pg_conn *c, lq_pg_query *q)
 {
     q->is_abandoned = true;
     q->since_ms = lq_loop_now(c->cfg->loop);
+    if (q->kind == LQ_PG_COPY_IN && q->is_copying && !q->is_ended &&
+        lq_pg_copy_end(q, "it was given up") < 0) {
+        lose_it(c, NULL);
+        return;
+    }
     arm(c);
     if (c->state == LQ_PG_OPEN && q->pieces) lq_pg_conn_go_on(c, q);
 }
@@ -689,6 +736,12 @@ void lq_pg_conn_go_on(lq_pg_conn *c, lq_pg_query *q)
     if (c->state != LQ_PG_OPEN) return;
     read_results(c);
     if (c->state != LQ_PG_OPEN) return;
+    arm(c);
+    watch(c);
+}
+
+void lq_pg_conn_rewatch(lq_pg_conn *c)
+{
     arm(c);
     watch(c);
 }

@@ -126,6 +126,9 @@ void lq_pg_conn_abandon(lq_pg_conn *c, lq_pg_query *q);
 /* The asker has taken pieces: the next ones may come, before this returns. */
 void lq_pg_conn_go_on(lq_pg_conn *c, lq_pg_query *q);
 
+/* Waits for what there is to wait for at the socket. */
+void lq_pg_conn_rewatch(lq_pg_conn *c);
+
 /* Closes it; the queries that it still has are failed with `err`. on_lost is
  * not called. */
 void lq_pg_conn_close(lq_pg_conn *c, int err);

@@ -502,6 +502,13 @@ static void on_freed(lq_pg_conn *c)
     free_pool(p);
 }
 
+static void on_notify(lq_pg_conn *c, const char *channel, const char *payload)
+{
+    const lq_pg_pool *p = c->cfg->data;
+
+    if (p->cfg.on_notify) p->cfg.on_notify(p->cfg.data, channel, payload);
+}
+
 static void on_due(lq_timer *timer)
 {
     lq_pg_pool *p = LQ_CONTAINER_OF(timer, lq_pg_pool, timer);
@@ -793,6 +800,7 @@ int lq_pg_pool_open(lq_pg_pool **out, const lq_pg_pool_cfg *cfg, lq_err *err)
         .on_change = on_change,
         .on_lost = on_lost,
         .on_freed = on_freed,
+        .on_notify = on_notify,
         .data = p,
     };
     lq_list_init(&p->conns);

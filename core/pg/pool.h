@@ -37,6 +37,9 @@ typedef struct lq_pg_pool_cfg {
     size_t max_waiting;
     bool prepare;
     size_t cache; /* statements of each connection */
+    /* A notification has come on one of its connections; may be NULL. */
+    void (*on_notify)(void *data, const char *channel, const char *payload);
+    void *data;
 } lq_pg_pool_cfg;
 
 typedef struct lq_pg_stats {

@@ -54,6 +54,8 @@ struct lq_pg_query {
     bool is_final;     /* a COMMIT: never cancelled */
     bool is_retried;   /* its statement was prepared again */
     bool is_told;    /* on_done has been called while the server works on it */
+    bool is_copying; /* the server takes or gives chunks */
+    bool is_ended;   /* COPY_IN: no more chunks come */
     bool was_cached; /* every statement had been prepared before */
     struct lq_pg_conn *conn;
     struct lq_pg_pool *pool;

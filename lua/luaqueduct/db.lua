@@ -6,7 +6,9 @@
 -- arguments and options raise with the caller's place.
 
 local core = require "luaqueduct.core.db"
+local listening = require "luaqueduct.dblisten"
 local place = require "luaqueduct.place"
+local response = require "luaqueduct.response"
 
 local m = {}
 
@@ -189,7 +191,8 @@ local function run_retried(run, retry, ...)
   end
   return run(...)
 end
-local Database, Session = core.Database, core.Session
+-- Plain Lua has neither.
+local Database, Session = core.Database or {}, core.Session or {}
 
 --- Runs `fn(tx)` in a transaction on a connection of its own and commits when it returns. When its
 --- first result is nil and its second is not, or when it raises, everything is rolled back.
@@ -269,6 +272,154 @@ function Session:each(sql, ...)
   return core.next, stream, nil, stream
 end
 
+-- ---- copies and scripts ---------------------------------------------------------------------
+
+--- Sends what `next_chunk` gives until that is nil. Returns how many rows it was.
+local function copy_in(session, sql, next_chunk)
+  local part <close> = setmetatable({ session = core.nest(session) }, part_mt)
+  local copy, err = core.copy_in(part.session, sql)
+
+  if math.type(copy) then return copy end -- no copy at all
+  if not copy then return nil, err end
+  local guard <close> = copy
+  part.session = nil
+  for chunk in next_chunk do
+    if not core.copy_write(guard, chunk) then break end
+  end
+  return core.copy_finish(guard)
+end
+
+--- Copies from the app into a table: `copy t from stdin`. Returns how many rows it was. An error
+--- in `next_chunk` undoes it. Suspends the task until the server has all of it.
+---@param sql string
+---@param next_chunk async fun(): string? nil: it was the last
+---@return integer? rows
+---@return luaqueduct.DatabaseError? err
+function Session:copy_in(sql, next_chunk)
+  check_function("what gives the chunks of a copy", next_chunk)
+  return copy_in(self, sql, next_chunk)
+end
+
+--- The same on a connection of its own.
+---@param sql string
+---@param next_chunk async fun(): string? nil: it was the last
+---@return integer? rows
+---@return luaqueduct.DatabaseError? err
+function Database:copy_in(sql, next_chunk)
+  check_function("what gives the chunks of a copy", next_chunk)
+  local guard <close>, err = acquire(self)
+
+  if not guard.session then return nil, err end
+  return copy_in(guard.session, sql, next_chunk)
+end
+
+local function copy_out(session, sql)
+  local copy, err = core.copy_out(session, sql)
+
+  if not copy then error(err, 3) end
+  return core.copy_next, copy, nil, copy
+end
+
+--- The chunks of `copy t to stdout`, one by one, on a connection of its own. Raises what fails.
+--- Suspends the task for each chunk that has not come.
+---@param sql string
+---@return async fun(): string? next
+---@return userdata copy
+---@return nil
+---@return userdata closing
+function Database:copy_out(sql)
+  local guard <close>, err = acquire(self)
+
+  if not guard.session then error(err, 2) end
+  local next_chunk, copy, _, closing = copy_out(guard.session, sql)
+  guard.session = nil
+  return next_chunk, copy, nil, closing
+end
+
+--- The same on this connection, which is not to be used until the loop is over.
+---@param sql string
+---@return async fun(): string? next
+---@return userdata copy
+---@return nil
+---@return userdata closing
+function Session:copy_out(sql)
+  local part <close> = setmetatable({ session = core.nest(self) }, part_mt)
+  local next_chunk, copy, _, closing = copy_out(part.session, sql)
+
+  part.session = nil
+  return next_chunk, copy, nil, closing
+end
+
+--- Runs any number of statements, without parameters, in one go. Suspends the task until all have
+--- run.
+---@param sql string
+---@return true? ok
+---@return luaqueduct.DatabaseError? err
+function Session:script(sql)
+  return core.script(self, sql)
+end
+
+-- ---- notifications --------------------------------------------------------------------------
+
+---@type table<luaqueduct.Database, table> what each was opened with
+local options_of = setmetatable({}, { __mode = "k" })
+---@type table<luaqueduct.Database, table>
+local listeners = setmetatable({}, { __mode = "k" })
+
+--- Runs `fn(payload)` for each notification on the channel, in a task of its own, one after
+--- another. Suspends the task until the server has confirmed. A connection that is lost is made
+--- again; what is sent meanwhile is not heard.
+---@param channel string
+---@param fn async fun(payload: string)
+---@return luaqueduct.DatabaseSubscription? subscription
+---@return luaqueduct.DatabaseError? err
+function Database:listen(channel, fn)
+  check_function("what hears a channel", fn)
+  if type(channel) ~= "string" or channel == "" or #channel > 63 or channel:find "%z" then
+    place.raise "a channel must be a string of 1 to 63 bytes"
+  end
+  if not options_of[self] then place.raise "the database is closed" end
+  listeners[self] = listeners[self] or listening.new(options_of[self])
+  return listening.subscribe(listeners[self], channel, fn)
+end
+
+local NOTIFY = "select pg_notify($1, $2)"
+
+local function notify(self, channel, payload)
+  local ok, err = self:query(NOTIFY, channel, payload or "")
+
+  if not ok then return nil, err end
+  return true
+end
+
+--- Sends a notification. Suspends the task until the server has it.
+---@param channel string
+---@param payload? string
+---@return true? ok
+---@return luaqueduct.DatabaseError? err
+function Database:notify(channel, payload)
+  return notify(self, channel, payload)
+end
+
+--- The same on this connection; in a transaction it goes out with the commit.
+---@param channel string
+---@param payload? string
+---@return true? ok
+---@return luaqueduct.DatabaseError? err
+function Session:notify(channel, payload)
+  return notify(self, channel, payload)
+end
+
+local core_close = Database.close
+
+--- Closes its connections; what is under way fails with `closed`. A second call does nothing.
+function Database:close()
+  core_close(self)
+  options_of[self] = nil
+  if listeners[self] then listening.close(listeners[self]) end
+  listeners[self] = nil
+end
+
 -- ---- opening --------------------------------------------------------------------------------
 
 --- Opens a database: connects when there is something to ask.
@@ -279,7 +430,32 @@ function m.open(options)
   local ok, result = pcall(core.open, checked)
 
   if not ok then place.raise("aq.db.open: %s", result) end
+  options_of[result] = checked
   return result
+end
+
+-- ---- errors as answers ----------------------------------------------------------------------
+
+-- What a client has brought about; the words say nothing of the database.
+local ANSWERS = {
+  ["23505"] = { response.conflict, "it exists already" },
+  ["23503"] = { response.bad_request, "it refers to what is not there" },
+  ["22P02"] = { response.bad_request, "a value is malformed" },
+}
+
+local function answer_error(err)
+  local answer = type(err) == "table" and ANSWERS[err.code]
+  return answer and answer[1] { error = answer[2] } or nil
+end
+
+--- A link: errors of the database that the client has brought about, and that no handler has taken,
+--- become answers. What exists already (23505) is 409; what refers to nothing (23503) and values
+--- that are malformed (22P02) are 400.
+---@param req luaqueduct.Request
+---@return luaqueduct.Request
+function m.http_errors(req)
+  req:on_error(answer_error)
+  return req
 end
 
 return m

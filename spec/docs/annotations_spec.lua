@@ -42,12 +42,18 @@ local OPTION_TABLES = {
   ["luaqueduct.ListenOptions"] = function(unknown)
     load_alone("luaqueduct.tcp", "luaqueduct.core.tcp", "luaqueduct.core.listen").listen(unknown)
   end,
+  ["luaqueduct.DatabaseOptions"] = function(unknown)
+    load_alone("luaqueduct.db", "luaqueduct.core.db", "luaqueduct.dblisten",
+      "luaqueduct.response").open(unknown)
+  end,
   ["luaqueduct.Limits"] = function(unknown) require("luaqueduct.limits").merge({}, unknown) end,
 }
 
 -- Tables that apps give as they like, and those that stand between the Lua part and C.
 local SHAPES = { ["luaqueduct.Handling"] = true, ["luaqueduct.core.Handling"] = true,
-  ["luaqueduct.PublishOptions"] = true, ["luaqueduct.ConnectOptions"] = true }
+  ["luaqueduct.PublishOptions"] = true, ["luaqueduct.ConnectOptions"] = true,
+  ["luaqueduct.DatabaseError"] = true, ["luaqueduct.Rows"] = true,
+  ["luaqueduct.TransactionOptions"] = true }
 
 local function list_files(folder)
   local files = {}
@@ -90,14 +96,16 @@ local function each_lua_function(fn)
 end
 
 -- The objects whose methods C has, by the names in its comments.
-local OBJECTS = { conn = "luaqueduct.Connection", handle = "luaqueduct.Task",
+local OBJECTS = { conn = "luaqueduct.Connection", db = "luaqueduct.Database",
+  handle = "luaqueduct.Task",
   instance = "luaqueduct.Instance", req = "luaqueduct.Request", router = "luaqueduct.core.Router",
   stream = "luaqueduct.Stream" }
 
 --- Calls `fn(where, annotated, args, returns)` for each `/* name(args) -> results */` of C.
 local function each_signature(fn)
   local files = "core/lua/lib_*.c core/lua/duplex.c core/lua/body.c core/lua/error.c "
-    .. "core/lua/headers.h core/lua/connection.c core/lua/listening.c"
+    .. "core/lua/headers.h core/lua/connection.c core/lua/listening.c "
+    .. "core/lua/db*.c"
   local sources = command.run({ "sh", "-c", "cat " .. files }).stdout
 
   for owner, mark, name, args, rest in

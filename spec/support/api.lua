@@ -69,6 +69,7 @@ function App:entry_point()
     local _, err = aq.json.decode "{"
     local dialled <close> = accept(self.listener.port)
     local websocket = aq.websocket {}
+    local db <close> = aq.db.open { url = "postgres:///nowhere" }
     local registry = debug.getregistry()
     local live = {
       luaqueduct = members(aq),
@@ -76,6 +77,10 @@ function App:entry_point()
       ["luaqueduct.Channel"] = { options = kind_of(self.options) },
       ["luaqueduct.Connection"] = hidden_members(accepted),
       ["luaqueduct.ConnectionStats"] = members(self.listener:stats()),
+      ["luaqueduct.Database"] = members(methods(db)),
+      ["luaqueduct.DatabaseSession"] = members(registry["luaqueduct.DatabaseSession"].__index),
+      ["luaqueduct.DatabaseStats"] = members(db:stats()),
+      ["luaqueduct.DatabaseSubscription"] = members(require "luaqueduct.dblisten".Subscription),
       ["luaqueduct.Error"] = members(err),
       ["luaqueduct.HubStats"] = members(aq.hub.stats()),
       ["luaqueduct.Instance"] = members(aq.instance),
@@ -98,6 +103,7 @@ function App:entry_point()
       ["luaqueduct.TcpConnection"] = members(registry["luaqueduct.TcpConnection"].__index),
       ["luaqueduct.Task"] = members(methods(handle.task)),
       ["luaqueduct.WebSocketController"] = members(websocket, methods(websocket)),
+      ["luaqueduct.db"] = members(aq.db),
       ["luaqueduct.tcp"] = members(aq.tcp),
       ["luaqueduct.core.Router"] = members(methods(core.router.new())),
     }

@@ -25,6 +25,8 @@ local function open(options)
   return aq.db.open(options)
 end
 
+local db = open { OPTIONS }
+
 local FIELDS = { "code", "message", "detail", "hint", "schema", "table", "column", "constraint",
   "position" }
 
@@ -45,12 +47,14 @@ local function show(value)
 end
 
 router:post("/run", function(req)
-  kept.db = kept.db or open { OPTIONS }
-  local env = setmetatable({ aq = aq, db = kept.db, kept = kept, open = open }, { __index = _G })
+  local env = setmetatable({ aq = aq, db = db, kept = kept, open = open }, { __index = _G })
   local results = table.pack(assert(load(req:body(), "=run", "t", env))())
   local list = aq.array {}
   for i = 1, results.n do list[i] = show(results[i]) end
   return aq.json.encode(list)
+end)
+router:route("/fail"):link(aq.db.http_errors):link(function(req)
+  return assert(db:query(req.query.sql, req.query.value))
 end)
 return router
 ]]

@@ -2,6 +2,7 @@
 
 local database = require "spec.support.database"
 local pg = require "spec.support.postgres"
+local pgbouncer = require "spec.support.pgbouncer"
 local scale = require "spec.support.scale"
 local wait = require "spec.support.wait"
 
@@ -321,5 +322,43 @@ describe("a pool over TCP", function()
       local pid = db:value "select pg_backend_pid()"
       local err = select(2, db:query "select pg_sleep(30)")
       return err.code, db:value "select pg_backend_pid()" == pid]]):format(postgres.tcp_url)) })
+  end)
+end)
+
+describe("a pool behind pgbouncer in transaction mode", function()
+  local site, bouncer
+
+  setup(function()
+    site = database.start { server = { max_connections = 40 } }
+    bouncer = pgbouncer.start(site.postgres, { pool_mode = "transaction" })
+  end)
+  teardown(function()
+    bouncer:stop()
+    site:stop()
+  end)
+
+  it("works without prepared statements", function()
+    assert.are.same({ 200, { 1, 2 }, 42, "x" }, { site:run(([[
+      local db <close> = open { url = %q, prepare = false, size = 4 }
+      local fns = {}
+      for i = 1, 200 do
+        fns[i] = function()
+          if i %% 5 == 0 then
+            return db:transaction(function(tx)
+              return tx:value("select $1::int", tx:value("select $1::int", i))
+            end)
+          end
+          return db:value("select $1::int", i)
+        end
+      end
+      local results = aq.all(fns)
+      for i = 1, #results do assert(results[i] == i) end
+      local list = db:value("select $1::int[]", { 1, 2 })
+      local sum = 0
+      for row in db:each("select $1::int + g as v from generate_series(1, 4) g", 8) do
+        sum = sum + row.v
+      end
+      return #results, list, sum, db:batch { { "select $1::text v", "x" } }[1][1].v
+    ]]):format(bouncer.url)) })
   end)
 end)

@@ -299,6 +299,27 @@ for _, workers in ipairs { 1, 4 } do
       end)
     end)
 
+    describe("http_errors", function()
+      it("turns errors that the client has brought about into answers", function()
+        run [[
+          db:query "drop table if exists part"
+          db:query "drop table if exists whole"
+          db:query "create table whole (id int primary key)"
+          db:query "create table part (id int references whole (id))"
+          db:query "insert into whole values (1)"]]
+
+        local function status(sql, value)
+          return site.app:get(("/fail?sql=%s&value=%s"):format(sql:gsub(" ", "%%20"), value)).status
+        end
+
+        assert.are.equal(409, status("insert into whole values ($1)", "1"))
+        assert.are.equal(400, status("insert into part values ($1)", "7"))
+        assert.are.equal(400, status("insert into part values ($1)", "x"))
+        assert.are.equal(500, status("insert into nowhere values ($1)", "1"))
+        assert.are.equal(200, status("select $1::text", "1"))
+      end)
+    end)
+
     describe("close()", function()
       it("ends what is under way with closed, and what comes later raises", function()
         assert.are.same({ "closed", true }, { run [[

@@ -21,6 +21,44 @@ function core.acquire(db) end
 ---@return luaqueduct.DatabaseError? err
 function core.commit(session) end
 
+--- How many rows a copy was, once the server has all of it. Suspends the task until then.
+---@async
+---@param copy userdata
+---@return integer? rows
+---@return luaqueduct.DatabaseError? err
+function core.copy_finish(copy) end
+
+--- Begins a copy to the server; the session is the copy's from then on. Suspends the task until it
+--- begins.
+---@async
+---@param session luaqueduct.DatabaseSession
+---@param sql string
+---@return userdata? copy
+---@return luaqueduct.DatabaseError? err
+function core.copy_in(session, sql) end
+
+--- The next chunk; nil at the end. Raises what has failed. Suspends the task until it has come.
+---@async
+---@param copy userdata
+---@return string? bytes
+function core.copy_next(copy) end
+
+--- Begins a copy from the server; the session is the copy's from then on. Suspends the task until
+--- it begins.
+---@async
+---@param session luaqueduct.DatabaseSession
+---@param sql string
+---@return userdata? copy
+---@return luaqueduct.DatabaseError? err
+function core.copy_out(session, sql) end
+
+--- Hands bytes over. Suspends the task while the server is slow.
+---@async
+---@param copy userdata
+---@param bytes string
+---@return boolean wanted whether the server takes more
+function core.copy_write(copy, bytes) end
+
 --- Whether the server has a transaction open there.
 ---@param session luaqueduct.DatabaseSession
 ---@return boolean
@@ -45,10 +83,30 @@ function core.nest(session) end
 ---@return table? row
 function core.next(stream) end
 
+--- The next notification on this connection; nil when it is lost. Suspends the task until then.
+---@async
+---@param session luaqueduct.DatabaseSession
+---@return string? channel
+---@return string? payload
+function core.notification(session) end
+
 --- Gives a connection back, whatever is under way there. A second call does nothing.
 ---@param session luaqueduct.DatabaseSession
 ---@param has_changed? boolean whether it is to be made as new
 function core.release(session, has_changed) end
+
+--- Any number of statements. Suspends the task until all have run.
+---@async
+---@param session luaqueduct.DatabaseSession
+---@param sql string
+---@return true? ok
+---@return luaqueduct.DatabaseError? err
+function core.script(session, sql) end
+
+--- Nobody waits for the answer.
+---@param session luaqueduct.DatabaseSession
+---@param sql string
+function core.send(session, sql) end
 
 --- Rows one by one; the session is the stream's from then on. Suspends the task until it begins.
 ---@async
@@ -67,7 +125,20 @@ function core.open(options) end
 
 --- Databases: `aq.db`.
 ---@class luaqueduct.db
----@field open fun(options: luaqueduct.DatabaseOptions): luaqueduct.Database
+local db = {}
+
+--- A link: errors of the database that the client has brought about, and that no handler has taken,
+--- become answers. What exists already (23505) is 409; what refers to nothing (23503) and values
+--- that are malformed (22P02) are 400.
+---@param req luaqueduct.Request
+---@return luaqueduct.Request
+function db.http_errors(req) end
+
+--- Opens a database: connects when there is something to ask.
+---@param options luaqueduct.DatabaseOptions
+---@return luaqueduct.Database
+---@nodiscard
+function db.open(options) end
 
 --- What `aq.db.open` can be told.
 ---@class luaqueduct.DatabaseOptions
@@ -87,10 +158,8 @@ function core.open(options) end
 ---@field isolation? "read committed"|"repeatable read"|"serializable" the server's unless given
 ---@field retry? integer how often it is run again when it could not be serialized; 0 unless given
 
---- An error of the database: `code` is the SQLSTATE.
----@class luaqueduct.DatabaseError
----@field code string SQLSTATE, or a code of the runtime's own
----@field message string
+--- An error of the database: `code` is the SQLSTATE, or one of the runtime's own.
+---@class luaqueduct.DatabaseError: luaqueduct.Error
 ---@field detail? string
 ---@field hint? string
 ---@field schema? string
@@ -167,6 +236,25 @@ function Database:stats() end
 ---@return luaqueduct.DatabaseError? err
 function Database:value(sql, ...) end
 
+--- Copies from the app into a table: `copy t from stdin`. Returns how many rows it was. An error in
+--- `next_chunk` undoes it. Suspends the task until the server has all of it.
+---@async
+---@param sql string
+---@param next_chunk async fun(): string? nil: it was the last
+---@return integer? rows
+---@return luaqueduct.DatabaseError? err
+function Database:copy_in(sql, next_chunk) end
+
+--- The chunks of `copy t to stdout`, one by one: `for chunk in db:copy_out(sql) do … end`. Raises
+--- what fails. Suspends the task for each chunk that has not come.
+---@async
+---@param sql string
+---@return async fun(): string? next
+---@return userdata copy
+---@return nil
+---@return userdata closing
+function Database:copy_out(sql) end
+
 --- The rows of a query, one by one: `for row in db:each(sql, ...) do … end`. They come as they are
 --- asked for, on a connection of its own. Raises what fails. Suspends the task for each row that
 --- has not come.
@@ -178,6 +266,25 @@ function Database:value(sql, ...) end
 ---@return nil
 ---@return userdata closing
 function Database:each(sql, ...) end
+
+--- Runs `fn(payload)` for each notification on the channel, in a task of its own, one after
+--- another. Suspends the task until the server has confirmed. A connection that is lost is made
+--- again; what is sent meanwhile is not heard.
+---@async
+---@param channel string
+---@param fn async fun(payload: string)
+---@return luaqueduct.DatabaseSubscription? subscription
+---@return luaqueduct.DatabaseError? err
+function Database:listen(channel, fn) end
+
+--- Sends a notification; in a transaction it goes out with the commit. Suspends the task until the
+--- server has it.
+---@async
+---@param channel string
+---@param payload? string
+---@return true? ok
+---@return luaqueduct.DatabaseError? err
+function Database:notify(channel, payload) end
 
 --- Runs `fn(session)` with a connection of its own, on which statements may change the session;
 --- it is made as new afterwards. Suspends the task until it is over.
@@ -233,6 +340,25 @@ function Session:query(sql, ...) end
 ---@return luaqueduct.DatabaseError? err
 function Session:value(sql, ...) end
 
+--- Copies from the app into a table: `copy t from stdin`. Returns how many rows it was. An error in
+--- `next_chunk` undoes it. Suspends the task until the server has all of it.
+---@async
+---@param sql string
+---@param next_chunk async fun(): string? nil: it was the last
+---@return integer? rows
+---@return luaqueduct.DatabaseError? err
+function Session:copy_in(sql, next_chunk) end
+
+--- The chunks of `copy t to stdout`, one by one: `for chunk in tx:copy_out(sql) do … end`. Raises
+--- what fails. Suspends the task for each chunk that has not come.
+---@async
+---@param sql string
+---@return async fun(): string? next
+---@return userdata copy
+---@return nil
+---@return userdata closing
+function Session:copy_out(sql) end
+
 --- The rows of a query, one by one, on this connection, which is not to be used until the loop is
 --- over. Raises what fails. Suspends the task for each row that has not come.
 ---@async
@@ -244,6 +370,23 @@ function Session:value(sql, ...) end
 ---@return userdata closing
 function Session:each(sql, ...) end
 
+--- Sends a notification; in a transaction it goes out with the commit. Suspends the task until the
+--- server has it.
+---@async
+---@param channel string
+---@param payload? string
+---@return true? ok
+---@return luaqueduct.DatabaseError? err
+function Session:notify(channel, payload) end
+
+--- Runs any number of statements, without parameters, in one go. Suspends the task until all have
+--- run.
+---@async
+---@param sql string
+---@return true? ok
+---@return luaqueduct.DatabaseError? err
+function Session:script(sql) end
+
 --- Runs `fn(tx)` in a transaction on this connection; in a transaction, in a savepoint. This
 --- session is not to be used until it is over. Suspends the task until then.
 ---@async
@@ -251,5 +394,12 @@ function Session:each(sql, ...) end
 ---@param options? luaqueduct.TransactionOptions
 ---@return any ... what `fn` has returned, or nil and an error
 function Session:transaction(fn, options) end
+
+--- What hears a channel; a <close> variable ends it.
+---@class luaqueduct.DatabaseSubscription
+local Subscription = {}
+
+--- Ends it. A second call does nothing.
+function Subscription:cancel() end
 
 return core

@@ -1,0 +1,213 @@
+--- Notifications of a database: one connection that listens, and who hears what comes.
+--
+-- The connection belongs to a pool of its own, of one. One task reads it and, when it is lost,
+-- makes another one and listens to everything again; what was sent meanwhile is lost.
+-- Each subscription runs its function in a task of its own, one payload after another.
+-- Failure: an error in such a function is logged.
+
+local core = require "luaqueduct.core.db"
+local core_task = require "luaqueduct.core.task"
+local log = require "luaqueduct.log".log
+
+local m = {}
+
+local QUEUE_MAX = 10000
+local PAUSE_MIN, PAUSE_MAX = 0.05, 2
+
+-- ---- subscriptions --------------------------------------------------------------------------
+
+local function traced(err)
+  return debug.traceback(tostring(err), 2)
+end
+
+--- Runs the function for what has come, until there is no more.
+local function work(sub)
+  while sub.first <= sub.last and not sub.is_over do
+    local payload = sub.queue[sub.first]
+    sub.queue[sub.first] = nil
+    sub.first = sub.first + 1
+    local ok, err = xpcall(sub.fn, traced, payload)
+    if not ok then log.error(("error in db:listen(%q): %s"):format(sub.channel, err)) end
+  end
+  sub.is_working = false
+end
+
+local function deliver(sub, payload)
+  if sub.last - sub.first + 1 >= QUEUE_MAX then
+    if not sub.is_full then
+      log.warn(("db:listen(%q): %d notifications wait, more are dropped"):format(sub.channel,
+        QUEUE_MAX))
+    end
+    sub.is_full = true
+    return
+  end
+  sub.is_full = false
+  sub.last = sub.last + 1
+  sub.queue[sub.last] = payload
+  if sub.is_working then return end
+  sub.is_working = true
+  core_task.spawn(work, sub)
+end
+
+local function dispatch(listener, channel, payload)
+  local subs = listener.channels[channel] or {}
+  local snapshot = table.move(subs, 1, #subs, 1, {})
+
+  for _, sub in ipairs(snapshot) do deliver(sub, payload) end
+end
+
+-- ---- the connection -------------------------------------------------------------------------
+
+local function quote(channel)
+  return '"' .. channel:gsub('"', '""') .. '"'
+end
+
+--- Listens to every channel that somebody wants.
+local function listen_to_all(listener, session)
+  for channel in pairs(listener.channels) do
+    local ok, err = session:query("listen " .. quote(channel))
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+--- Those who wait for the connection go on.
+local function tell(listener, err)
+  local waiting = listener.waiting
+
+  listener.waiting = {}
+  for _, waiter in ipairs(waiting) do
+    waiter.is_told, waiter.err = true, err
+    core_task.unpark(waiter.task)
+  end
+end
+
+local releasing_mt = {}
+
+function releasing_mt:__close()
+  self.listener.session = nil
+  core.release(self.session, true)
+end
+
+--- Reads one connection until it is lost. Returns whether there was one.
+local function read(listener)
+  local session, err = core.acquire(listener.db)
+  if not session then
+    tell(listener, err)
+    return false
+  end
+  local guard <close> = setmetatable({ session = session, listener = listener }, releasing_mt)
+  local ok, failure = listen_to_all(listener, guard.session)
+
+  if not ok then
+    tell(listener, failure)
+    return false
+  end
+  listener.session = guard.session
+  tell(listener)
+  while true do
+    local channel, payload = core.notification(guard.session)
+    if not channel then return true end
+    dispatch(listener, channel, payload)
+  end
+end
+
+--- Reads as long as somebody listens.
+local function run(listener)
+  local pause = PAUSE_MIN
+
+  while next(listener.channels) and not listener.is_closed do
+    if read(listener) then pause = PAUSE_MIN end
+    if not next(listener.channels) or listener.is_closed then break end
+    core_task.sleep(pause * (0.5 + math.random() / 2))
+    pause = math.min(pause * 2, PAUSE_MAX)
+  end
+  listener.is_running = false
+end
+
+--- Waits until the channel is listened to.
+local function await(listener, channel)
+  if listener.session then return listener.session:query("listen " .. quote(channel)) end
+  if not listener.is_running then
+    listener.is_running = true
+    core_task.spawn(run, listener)
+  end
+  local waiter = { task = core_task.current(), is_told = false }
+  listener.waiting[#listener.waiting + 1] = waiter
+  while not waiter.is_told do core_task.park() end
+  if waiter.err then return nil, waiter.err end
+  return true
+end
+
+local function remove(listener, sub)
+  local subs = listener.channels[sub.channel] or {}
+
+  for i, other in ipairs(subs) do
+    if other == sub then table.remove(subs, i) break end
+  end
+  if #subs > 0 then return end
+  listener.channels[sub.channel] = nil
+  if listener.session then
+    core.send(listener.session, "unlisten " .. quote(sub.channel))
+  end
+end
+
+-- ---- for luaqueduct.db ----------------------------------------------------------------------
+
+--- What hears one channel.
+local Subscription = {}
+local subscription_mt = { __index = Subscription, __name = "luaqueduct.DatabaseSubscription" }
+
+--- Ends it. A second call does nothing.
+function Subscription:cancel()
+  if self.is_over then return end
+  self.is_over = true
+  remove(self.listener, self)
+end
+
+subscription_mt.__close = Subscription.cancel
+m.Subscription = Subscription
+
+-- What ends a subscription that nobody has got.
+local pending_mt = {}
+
+function pending_mt:__close()
+  if self.sub then self.sub:cancel() end
+end
+
+--- A listener on a database of its own, which is opened now.
+function m.new(options)
+  local own = {}
+
+  for name, value in pairs(options) do own[name] = value end
+  own.size = 1
+  return { channels = {}, db = core.open(own), waiting = {} }
+end
+
+--- Waits until the server has confirmed. Returns the subscription, or nil and the error.
+function m.subscribe(listener, channel, fn)
+  local sub = setmetatable({ channel = channel, first = 1, fn = fn, last = 0,
+    listener = listener, queue = {} }, subscription_mt)
+  local subs = listener.channels[channel]
+
+  if subs and listener.session then
+    subs[#subs + 1] = sub
+    return sub
+  end
+  listener.channels[channel] = subs or {}
+  table.insert(listener.channels[channel], sub)
+  local pending <close> = setmetatable({ sub = sub }, pending_mt)
+  local ok, err = await(listener, channel)
+  if not ok then return nil, err end
+  pending.sub = nil
+  return sub
+end
+
+--- Ends it with its database.
+function m.close(listener)
+  listener.is_closed = true
+  listener.channels = {}
+  listener.db:close()
+end
+
+return m
