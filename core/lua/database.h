@@ -77,6 +77,8 @@ enum {
 void lq_db_end_session(lq_db_session *s);
 
 lq_db_session *lq_db_check_session(lua_State *L, int i);
+/* dbcopy.c: a copy statement. */
+lq_str lq_db_check_copy(lua_State *L, int i);
 /* The database or session at 1; raises when it is closed or over. */
 lq_db_target lq_db_check_target(lua_State *L);
 /* ... behind a wait: it may be closed, and whoever asks again checks. */

@@ -1,4 +1,4 @@
-/* dbstream.c - see database.h: rows one by one.
+/* dbstream.c - see database.h: rows, or the chunks of a copy, one by one.
  *
  * A stream has a session to itself, which ends with it. What has come and is
  * not taken is little (pg/pieces.h): the connection is not read meanwhile.
@@ -19,7 +19,7 @@ typedef struct stream {
 
 enum { SESSION = 1, COLUMNS = 2 /* user values */ };
 
-static void on_row(lq_pg_query *q)
+static void on_piece(lq_pg_query *q)
 {
     stream *s = q->data;
 
@@ -47,30 +47,49 @@ static int m_close(lua_State *L)
     return 0;
 }
 
-/* stack: session, sql, ... */
-int lq_db_begin_stream(lua_State *L, const lq_db_target *to)
+/* Takes `q`. stack: session, ... */
+static int begin(lua_State *L, const lq_db_target *to, lq_pg_query *q)
 {
+    lq_vm *vm = lq_vm_of(L);
     stream *s;
-    lq_pg_query *q;
 
-    q = lq_db_make_query(L, to, LQ_PG_STREAM);
-    if (!q) return 2;
-    lq_db_decode(lq_vm_of(L), q);
+    lq_db_decode(vm, q);
     s = lua_newuserdatauv(L, sizeof *s, 2);
     *s = (stream){.session = to->session};
     luaL_setmetatable(L, STREAM_TYPE);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, SESSION);
-    q->pieces = lq_pg_pieces_new(true);
+    q->pieces = lq_pg_pieces_new(q->kind == LQ_PG_STREAM);
     if (!q->pieces) return luaL_error(L, "not enough memory");
-    q->on_done = on_row;
+    q->on_done = on_piece;
     q->data = s;
-    lq_vm_of(L)->dbs->decoding = NULL;
+    vm->dbs->decoding = NULL;
     if (!to->db->pool) lq_pg_query_fail(q, LQ_ECLOSED, NULL);
     if (q->err || lq_pg_submit(to->db->pool, to->session->lease, q) < 0)
-        return lq_db_push_failure(L, lq_vm_of(L), q);
+        return lq_db_push_failure(L, vm, q);
     s->q = q;
     return 1;
+}
+
+/* stack: session, sql, ... */
+int lq_db_begin_stream(lua_State *L, const lq_db_target *to)
+{
+    lq_pg_query *q = lq_db_make_query(L, to, LQ_PG_STREAM);
+
+    return q ? begin(L, to, q) : 2;
+}
+
+/* db.copy_out(session, sql) -> stream | nil, err: the session is the stream's
+ * from now on */
+static int db_copy_out(lua_State *L)
+{
+    lq_db_target to = {.session = lq_db_check_session(L, 1)};
+    lq_pg_query *q;
+
+    to.db = to.session->db;
+    q = lq_pg_query_text(LQ_PG_COPY_OUT, lq_db_check_copy(L, 2));
+    if (!q) return luaL_error(L, "not enough memory");
+    return begin(L, &to, q);
 }
 
 /* db.stream(session, sql, ...) -> stream | nil, err: waits; the session is the
@@ -84,14 +103,19 @@ static int db_stream(lua_State *L)
 }
 
 /* stack: stream, ... */
-static void push_row(lua_State *L, const stream *s)
+static void push_piece(lua_State *L, const stream *s)
 {
     lq_database *d = s->session->db;
     lq_pgreader in = {&d->types, &lq_vm_of(L)->dbs->scratch, d->has_null};
     size_t len;
-    const PGresult *r = lq_pg_pieces_first(s->q->pieces, &len);
+    const void *r = lq_pg_pieces_first(s->q->pieces, &len);
 
     lua_settop(L, 1);
+    if (s->q->kind == LQ_PG_COPY_OUT) {
+        lua_pushlstring(L, r, len);
+        lq_pg_pieces_drop(s->q->pieces);
+        return;
+    }
     if (lua_getiuservalue(L, 1, COLUMNS) != LUA_TUSERDATA) {
         lua_pop(L, 1);
         lq_pgresult_push_columns(L, &in, r);
@@ -129,7 +153,7 @@ static int next(lua_State *L, stream *s)
     if (!s->q) return luaL_error(L, "the stream is over");
     if (lq_pg_pieces_are_empty(s->q->pieces)) lq_pg_go_on(s->q);
     if (!lq_pg_pieces_are_empty(s->q->pieces)) {
-        push_row(L, s);
+        push_piece(L, s);
         return 1;
     }
     if (s->q->state == LQ_PG_OVER || s->q->is_told) return finish(L, s);
@@ -157,6 +181,7 @@ static int db_next(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
+    {"copy_out", db_copy_out},
     {"next", db_next},
     {"stream", db_stream},
     {NULL, NULL},

@@ -125,11 +125,8 @@ void lq_pg_conn_failed(lq_pg_conn *c)
 
 /* ---- time --------------------------------------------------------------- */
 
-/* The server waits for the asker, or is made to. */
 static bool is_paused(const lq_pg_query *q)
 {
-    if (q->kind == LQ_PG_COPY_IN)
-        return q->is_copying && !q->is_ended && !q->is_abandoned;
     return q->pieces && !q->is_abandoned && lq_pg_pieces_are_full(q->pieces);
 }
 
@@ -373,6 +370,7 @@ static bool send_steps(lq_pg_conn *c, lq_pg_query *q)
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events);
+static void read_results(lq_pg_conn *c);
 
 static void watch(lq_pg_conn *c)
 {
@@ -380,7 +378,7 @@ static void watch(lq_pg_conn *c)
     int events = c->is_blocked ? UV_WRITABLE : 0;
 
     if (c->state != LQ_PG_OPEN || PQsocket(c->pg) < 0) return;
-    if (!q || !is_paused(q) || q->kind == LQ_PG_COPY_IN) events |= UV_READABLE;
+    if (!q || !is_paused(q)) events |= UV_READABLE;
     if (lq_pg_watch(c, events, on_poll) < 0) lose_it(c, "cannot be watched");
 }
 
@@ -410,12 +408,20 @@ static bool send_one(lq_pg_conn *c, lq_pg_query *q)
     return push_out(c);
 }
 
-/* A stalled connection sends nothing but the sync that ends that; one that is
- * out of pipeline mode, or is to leave it, has one query at a time. */
+/* Out of pipeline mode, and on the way there, it is one at a time. A chunk that
+ * comes too late finds the connection as it always is. */
+static bool may_send_plain(const lq_pg_conn *c, const lq_pg_query *q)
+{
+    if (!lq_list_is_empty(&c->sent)) return false;
+    return c->is_plain ? lq_pg_is_chunk(q->kind) : true;
+}
+
+/* A stalled connection sends nothing but the sync that ends that. */
 static bool may_send(const lq_pg_conn *c, const lq_pg_query *q)
 {
-    return q && !c->is_blocked && !c->is_plain &&
-           (!lq_pg_is_plain(q->kind) || lq_list_is_empty(&c->sent)) &&
+    if (q && (c->is_plain || lq_pg_is_plain(q->kind)) && !may_send_plain(c, q))
+        return false;
+    return q && !c->is_blocked &&
            (!c->is_stalled || (q->kind == LQ_PG_SYNC && c->is_syncing));
 }
 
@@ -427,6 +433,10 @@ void lq_pg_conn_flush(lq_pg_conn *c)
     if (c->state != LQ_PG_OPEN) return;
     while (may_send(c, q = first(&c->unsent)))
         if (!send_one(c, q)) return;
+    if ((q = first(&c->sent)) && lq_pg_is_chunk(q->kind)) {
+        read_results(c); /* one that is out is over */
+        if (c->state != LQ_PG_OPEN) return;
+    }
     arm(c);
     watch(c);
 }
@@ -517,10 +527,11 @@ static void finish(lq_pg_conn *c, lq_pg_query *q)
             return;
         }
         lq_pg_query_fail(q, LQ_EINVALID, NULL);
-    } else if (q->count > 0 && (q->items[0].statement->class == LQ_PG_SESSION ||
-                                q->kind == LQ_PG_SCRIPT)) {
+    } else if (q->kind == LQ_PG_RUN &&
+               q->items[0].statement->class == LQ_PG_SESSION) {
         look_at_tag(c, q);
     }
+    if (q->kind == LQ_PG_SCRIPT) lq_pg_cache_clear(&c->prepared);
     c->load--;
     if (q->kind == LQ_PG_SYNC) c->is_syncing = false;
     if (c->is_stalled) unstall(c);
@@ -615,11 +626,12 @@ static void read_results(lq_pg_conn *c)
     PGresult *r;
     int empty = 0;
 
-    while (c->is_plain && c->state == LQ_PG_OPEN && (q = first(&c->sent)) &&
-           (q->kind == LQ_PG_COPY_IN || !is_paused(q)) && read_plain(c, q)) {
-    }
-    while (!c->is_plain && c->state == LQ_PG_OPEN && (q = first(&c->sent)) &&
-           !is_paused(q) && !PQisBusy(c->pg)) {
+    while (c->state == LQ_PG_OPEN && (q = first(&c->sent)) && !is_paused(q)) {
+        if (lq_pg_is_plain(q->kind)) {
+            if (!read_plain(c, q)) return;
+            continue;
+        }
+        if (PQisBusy(c->pg)) return;
         r = PQgetResult(c->pg);
         if (r) {
             empty = 0;
@@ -643,16 +655,6 @@ static void read_notifications(lq_pg_conn *c)
     }
 }
 
-/* There is room for the next chunk of a copy. */
-static void tell_writer(lq_pg_conn *c)
-{
-    lq_pg_query *q = first(&c->sent);
-
-    if (q && q->kind == LQ_PG_COPY_IN && q->is_copying && !c->is_blocked &&
-        !q->is_abandoned && !q->is_told)
-        q->on_done(q);
-}
-
 /* An error of the socket shows in the read. */
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
@@ -667,7 +669,8 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         if (!push_out(c)) return;
         lq_pg_conn_flush(c);
         if (c->state != LQ_PG_OPEN) return;
-        tell_writer(c);
+        read_results(c); /* a chunk that is out is over */
+        if (c->state != LQ_PG_OPEN) return;
     }
     if (events & UV_READABLE) {
         if (!PQconsumeInput(c->pg)) {
@@ -721,11 +724,6 @@ void lq_pg_conn_abandon(lq_pg_conn *c, lq_pg_query *q)
 {
     q->is_abandoned = true;
     q->since_ms = lq_loop_now(c->cfg->loop);
-    if (q->kind == LQ_PG_COPY_IN && q->is_copying && !q->is_ended &&
-        lq_pg_copy_end(q, "it was given up") < 0) {
-        lose_it(c, NULL);
-        return;
-    }
     arm(c);
     if (c->state == LQ_PG_OPEN && q->pieces) lq_pg_conn_go_on(c, q);
 }
@@ -736,12 +734,6 @@ void lq_pg_conn_go_on(lq_pg_conn *c, lq_pg_query *q)
     if (c->state != LQ_PG_OPEN) return;
     read_results(c);
     if (c->state != LQ_PG_OPEN) return;
-    arm(c);
-    watch(c);
-}
-
-void lq_pg_conn_rewatch(lq_pg_conn *c)
-{
     arm(c);
     watch(c);
 }

@@ -85,6 +85,7 @@ struct lq_pg_conn {
     bool is_stalled;  /* it sends nothing: a cancel is under way */
     bool is_blocked;  /* the socket takes no more */
     bool is_plain;    /* out of pipeline mode */
+    bool is_copying;  /* it takes chunks and nothing else */
     bool is_syncing;  /* behind the cancel */
     bool is_lost;     /* its queries are being failed */
     bool must_set_dates; /* the server's own are not ISO */
@@ -125,9 +126,6 @@ void lq_pg_conn_abandon(lq_pg_conn *c, lq_pg_query *q);
 
 /* The asker has taken pieces: the next ones may come, before this returns. */
 void lq_pg_conn_go_on(lq_pg_conn *c, lq_pg_query *q);
-
-/* Waits for what there is to wait for at the socket. */
-void lq_pg_conn_rewatch(lq_pg_conn *c);
 
 /* Closes it; the queries that it still has are failed with `err`. on_lost is
  * not called. */

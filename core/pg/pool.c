@@ -360,6 +360,27 @@ static void clean(lq_pg_pool *p, lq_pg_conn *c, lq_str sql)
     lq_pg_conn_add(c, q);
 }
 
+static void on_copy_ended(lq_pg_query *q)
+{
+    lq_pg_query_free(q);
+}
+
+static void end_copy(lq_pg_pool *p, lq_pg_conn *c)
+{
+    lq_pg_query *q =
+        lq_pg_query_chunk(LQ_PG_COPY_END, LQ_STR("it was given up"));
+
+    if (!q) {
+        drop_conn(p, c);
+        return;
+    }
+    q->pool = p;
+    q->timeout_ms = p->cfg.query_ms;
+    q->is_final = true;
+    q->on_done = on_copy_ended;
+    lq_pg_conn_add(c, q);
+}
+
 /* The next step, once what is under way has come to its end: a cancel needs it
  * to be alone. */
 static void go_on_cleaning(lq_pg_pool *p, lq_pg_conn *c)
@@ -367,7 +388,9 @@ static void go_on_cleaning(lq_pg_pool *p, lq_pg_conn *c)
     unsigned left = c->cleaning;
 
     if (c->load > 0 || c->is_stalled) return;
-    if (left & CLEAN_FAILED) {
+    if (c->is_copying) {
+        end_copy(p, c);
+    } else if (left & CLEAN_FAILED) {
         drop_conn(p, c);
     } else if (lq_pg_conn_is_in_transaction(c)) {
         if (left & CLEAN_ROLLBACK)

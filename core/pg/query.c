@@ -58,6 +58,14 @@ void lq_pg_query_value(lq_pg_query *q, int i, lq_str value, bool is_binary)
     q->bytes += value.len + 1;
 }
 
+lq_pg_query *lq_pg_query_chunk(lq_pg_kind kind, lq_str bytes)
+{
+    lq_pg_query *q = lq_pg_query_new(kind, 1, 1, bytes.len);
+
+    if (q) lq_pg_query_value(q, 0, bytes, false);
+    return q;
+}
+
 lq_pg_query *lq_pg_query_text(lq_pg_kind kind, lq_str sql)
 {
     lq_pg_statement *st = lq_pg_statement_new(sql, NULL, -1);

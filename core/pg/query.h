@@ -26,9 +26,11 @@ typedef enum lq_pg_kind {
     LQ_PG_DESCRIBE, /* asks for the types of one statement */
     LQ_PG_STREAM,   /* one item, whose rows come one by one */
     LQ_PG_SCRIPT,   /* one text of any number of statements */
-    LQ_PG_COPY_IN,
     LQ_PG_COPY_OUT,
-    LQ_PG_SYNC, /* nothing but a round trip */
+    LQ_PG_COPY_IN,   /* over when the server takes chunks: COPY_DATA next */
+    LQ_PG_COPY_DATA, /* over when there is room for the next one */
+    LQ_PG_COPY_END,  /* over when the server is done with what it got */
+    LQ_PG_SYNC,      /* nothing but a round trip */
 } lq_pg_kind;
 
 typedef enum lq_pg_state {
@@ -54,8 +56,7 @@ struct lq_pg_query {
     bool is_final;     /* a COMMIT: never cancelled */
     bool is_retried;   /* its statement was prepared again */
     bool is_told;    /* on_done has been called while the server works on it */
-    bool is_copying; /* the server takes or gives chunks */
-    bool is_ended;   /* COPY_IN: no more chunks come */
+    bool is_copying; /* COPY_OUT: the server gives chunks */
     bool was_cached; /* every statement had been prepared before */
     struct lq_pg_conn *conn;
     struct lq_pg_pool *pool;
@@ -110,6 +111,10 @@ void lq_pg_query_item(lq_pg_query *q, int i, lq_pg_statement *st);
 
 /* The next parameter of item `i`; copies. NULL in `value.ptr` is NULL. */
 void lq_pg_query_value(lq_pg_query *q, int i, lq_str value, bool is_binary);
+
+/* COPY_DATA: these bytes. COPY_END: why it is to be undone; NULL: it is whole.
+ * Copies. NULL: no memory. */
+lq_pg_query *lq_pg_query_chunk(lq_pg_kind kind, lq_str bytes) LQ_MUST_CHECK;
 
 /* A query of one text without parameters. NULL: no memory. */
 lq_pg_query *lq_pg_query_text(lq_pg_kind kind, lq_str sql) LQ_MUST_CHECK;

@@ -279,7 +279,6 @@ local function copy_in(session, sql, next_chunk)
   local part <close> = setmetatable({ session = core.nest(session) }, part_mt)
   local copy, err = core.copy_in(part.session, sql)
 
-  if math.type(copy) then return copy end -- no copy at all
   if not copy then return nil, err end
   local guard <close> = copy
   part.session = nil
@@ -317,7 +316,7 @@ local function copy_out(session, sql)
   local copy, err = core.copy_out(session, sql)
 
   if not copy then error(err, 3) end
-  return core.copy_next, copy, nil, copy
+  return core.next, copy, nil, copy
 end
 
 --- The chunks of `copy t to stdout`, one by one, on a connection of its own. Raises what fails.

@@ -180,7 +180,7 @@ function m.new(options)
   local own = {}
 
   for name, value in pairs(options) do own[name] = value end
-  own.size = 1
+  own.size, own.shared = 1, false
   return { channels = {}, db = core.open(own), waiting = {} }
 end
 

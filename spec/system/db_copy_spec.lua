@@ -140,6 +140,9 @@ describe("copies", function()
 
   it("of the wrong direction fail", function()
     assert.are.equal("57014", site:raised "for _ in db:copy_out 'copy t from stdin' do end".code)
+    assert.are.equal("eof",
+      (select(2, run "return db:copy_in('copy t to stdout', function() return '1' end)")).code)
+    assert.truthy(site:raised "db:copy_in('select 1', print)":find("no copy statement", 1, true))
     idle()
   end)
 

@@ -37,18 +37,10 @@ function core.copy_finish(copy) end
 ---@return luaqueduct.DatabaseError? err
 function core.copy_in(session, sql) end
 
---- The next chunk; nil at the end. Raises what has failed. Suspends the task until it has come.
----@async
----@param copy userdata
----@return string? bytes
-function core.copy_next(copy) end
-
---- Begins a copy from the server; the session is the copy's from then on. Suspends the task until
---- it begins.
----@async
+--- The chunks of a copy one by one, for `next`; the session is the stream's from then on.
 ---@param session luaqueduct.DatabaseSession
 ---@param sql string
----@return userdata? copy
+---@return userdata? stream
 ---@return luaqueduct.DatabaseError? err
 function core.copy_out(session, sql) end
 
@@ -77,10 +69,11 @@ function core.leave(session, ...) end
 ---@nodiscard
 function core.nest(session) end
 
---- The next row; nil at the end. Raises what has failed. Suspends the task until it has come.
+--- The next row or chunk; nil at the end. Raises what has failed. Suspends the task until it has
+--- come.
 ---@async
 ---@param stream userdata
----@return table? row
+---@return table|string? row
 function core.next(stream) end
 
 --- The next notification on this connection; nil when it is lost. Suspends the task until then.
