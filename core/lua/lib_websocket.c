@@ -223,6 +223,7 @@ static opening *new_opening(lua_State *L, lq_connection *c)
     }
     lq_list_init(&o->ward.link);
     o->ward.on_over = on_task_over;
+    o->ward.is_within = true; /* the app may have caught the error of `open` */
     o->connection = c;
     return o;
 }

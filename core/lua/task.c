@@ -204,6 +204,17 @@ static void end_wards(lq_task *t)
     }
 }
 
+/* It has ended well. */
+static void leave_wards(lq_task *t)
+{
+    lq_list *link;
+
+    while ((link = lq_list_pop_front(&t->wards))) {
+        lq_task_ward *ward = LQ_CONTAINER_OF(link, lq_task_ward, link);
+        if (ward->is_within) ward->on_over(ward);
+    }
+}
+
 /* Nobody waits for it any more, and it for nobody. */
 static void leave_family(lq_task *t)
 {
@@ -211,7 +222,7 @@ static void leave_family(lq_task *t)
 
     while ((link = lq_list_pop_front(&t->children)))
         LQ_CONTAINER_OF(link, lq_task, sibling)->parent = NULL;
-    while (lq_list_pop_front(&t->wards)) continue;
+    leave_wards(t);
     lq_list_remove(&t->sibling);
     t->parent = NULL;
 }

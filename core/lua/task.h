@@ -36,6 +36,7 @@ typedef enum lq_task_state {
 typedef struct lq_task_ward {
     lq_list link; /* to be initialised; to be removed when it ends before */
     void (*on_over)(struct lq_task_ward *);
+    bool is_within; /* a task that ends well ends it, too */
 } lq_task_ward;
 
 struct lq_task {
@@ -99,7 +100,7 @@ void lq_task_unpark(lq_task *t);
 void lq_task_adopt(lq_task *t, lq_task *parent);
 
 /* Borrows `ward` until the task is over: on_over is called, behind its
- * `<close>` variables, should it fail or be cancelled. */
+ * `<close>` variables, should it fail or be cancelled; or in any case. */
 void lq_task_guard(lq_task *t, lq_task_ward *ward);
 
 /* The outermost function on the stack of a coroutine; false: none has begun. */

@@ -80,4 +80,25 @@ describe("a connection that ends", function()
     assert.are.equal(4 * MIB, #message)
     assert.are.equal("still here", assert(ws:frame()).payload)
   end)
+
+  it("ends where its handler has caught the error of its open", function()
+    local app <close> = server.start { source = [[
+      local aq = require "luaqueduct"
+      local router = aq.router()
+      local closed = 0
+      local ws = aq.websocket { deflate = false,
+        open = function() aq.sleep(0.001) error "not today" end,
+        close = function() closed = closed + 1 end }
+      router:get("/", function(req) pcall(ws.handle, ws, req) end)
+      router:get("/closed", function() return tostring(closed) end)
+      return router
+    ]] }
+
+    for i = 1, 3 do
+      local ws <close> = websocket.open(app, "/")
+      assert.are.equal("close 1011", ws:ending())
+      wait.till(function() return app:get("/closed").body == tostring(i) end, 5, "close")
+    end
+    app:stop { status = 0 }
+  end)
 end)
