@@ -13,12 +13,19 @@ local handlers = {
   generation = function(ws) ws:send(tostring(aq.instance.generation)) end,
   subscribe = function(ws) ws:subscribe "room" ws:send "subscribed" end,
   sleep = function(ws) ws:send "sleeps" aq.sleep(0.3) ws:send "slept" end,
+  hang = function(ws)
+    local kept <close> = setmetatable({}, { __close = function()
+      io.stderr:write "handler left\n"
+    end })
+    ws:send "hanging"
+    aq.sleep(1000)
+  end,
   publish = function(ws) aq.hub.publish("room", "news") end,
 }
+local function close(_, code) io.stderr:write("closed " .. code .. "\n") end
 router:get("/", aq.websocket {
-  message = function(ws, data) handlers[data](ws) end,
-  close = function(ws, code) io.stderr:write("closed " .. code .. "\n") end,
-})
+  message = function(ws, data) handlers[data](ws) end, close = close })
+router:get("/hanging", aq.websocket { open = handlers.hang, close = close })
 router:get("/stop", function() aq.instance:stop() return "" end)
 return router
 ]]
@@ -171,6 +178,35 @@ describe("a stop with many WebSockets", function()
     app:wait_exit()
 
     assert.is_true(proc.now() - began < 5, ("%g s"):format(proc.now() - began))
+  end)
+end)
+
+describe("what waits for ever at a stop", function()
+  local app
+
+  before_each(function()
+    app = server.start { source = APP, args = { "--drain-timeout", "0.5" } }
+  end)
+
+  local function assert_left(ws)
+    assert.are.equal("hanging", ws:message())
+
+    app:signal "TERM"
+
+    assert.are.equal("close 1001", ws:ending())
+    assert.are.equal(0, app:wait_exit())
+    assert.are.equal("handler left\nclosed 1001\n", app:log())
+  end
+
+  it("is left at the drain's end: a message", function()
+    local ws <close> = websocket.open(app, "/")
+    ws:text "hang"
+    assert_left(ws)
+  end)
+
+  it("is left at the drain's end: open", function()
+    local ws <close> = websocket.open(app, "/hanging")
+    assert_left(ws)
   end)
 end)
 

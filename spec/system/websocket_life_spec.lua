@@ -1,9 +1,7 @@
 --- How WebSockets live and end: one message at a time, `close` once whatever ends them.
 
 local proc = require "spec.proc"
-local scale = require "spec.support.scale"
 local server = require "spec.support.server"
-local wait = require "spec.support.wait"
 local websocket = require "spec.support.websocket"
 local frames = require "spec.support.ws"
 
@@ -40,11 +38,7 @@ local handlers = {
     aq.sleep(0.3)
     ws:send "done"
   end,
-  hang = function(ws)
-    local kept <close> = setmetatable({}, { __close = function() say "handler left" end })
-    ws:send "hanging"
-    aq.sleep(1000)
-  end,
+  hang = function(ws) ws:send "hanging" aq.sleep(1000) end,
   spin = function() while true do os.time() end end, -- the thread sanitizer keeps signals till then
 }
 local options = {
@@ -60,25 +54,10 @@ local options = {
     say("waited", code)
   end,
 }
-local socket = aq.websocket(options)
 local router = aq.router()
-router:get("/", socket)
-router:get("/ping", aq.websocket { ping_interval = 0.3, message = handlers.echo,
-  close = function(_, code) say("closed", code) end })
-router:get("/hanging", aq.websocket { close = options.close, open = function(ws)
-  ws.context.n = 0
-  handlers.hang(ws)
-end })
-router:get("/ping/busy", aq.websocket { ping_interval = 0.3,
-  message = function(ws) aq.sleep(3) ws:send "done" end })
+router:get("/", aq.websocket(options))
 router:get("/bad-close", aq.websocket { message = handlers.echo, close = function()
   error "of close" end })
-router:get("/bare", aq.websocket { ping_interval = 0, deflate = false, message = handlers.echo })
-router:get("/open", function() return tostring(socket:stats().open) end)
-router:get("/memory", function()
-  collectgarbage()
-  return tostring(collectgarbage "count" * 1024 // 1)
-end)
 return router
 ]]
 
@@ -269,39 +248,8 @@ describe("a WebSocket", function()
     assert.are.equal("done", ws:message())
     assert.are.equal("echo", ws:message())
     assert.are.equal("close 1001", ws:ending())
+    assert.are.equal(0, app:wait_exit())
     assert_closed(app, "1001 '' 2 nil closed")
-  end)
-
-  it("leaves a handler that waits for ever at the drain's end", function()
-    stop()
-    start { args = { "--drain-timeout", "0.5" } }
-    ws:text "hang"
-    assert.are.equal("hanging", ws:message())
-
-    app:signal "TERM"
-
-    assert.are.equal("close 1001", ws:ending())
-    assert.are.equal(0, app:wait_exit())
-    app:wait_log "closed 1001 '' 1 nil closed" -- which may not wait any more
-    assert.are.equal(1, count(app, "closed "))
-    assert.are.equal(1, count(app, "handler left"))
-  end)
-
-  it("leaves an open that waits for ever at the drain's end", function()
-    stop()
-    start { args = { "--drain-timeout", "0.5" } }
-    local opening <close> = websocket.open(app, "/hanging")
-    assert.are.equal("hanging", opening:message())
-    ws:close()
-    app:wait_log "closed 1006"
-
-    app:signal "TERM"
-
-    assert.are.equal("close 1001", opening:ending())
-    assert.are.equal(0, app:wait_exit())
-    app:wait_log "closed 1001 '' 0 nil closed"
-    assert.are.equal(2, count(app, "closed "))
-    assert.are.equal(1, count(app, "handler left"))
   end)
 
   it("ends with 1001 when its worker goes by itself, and the next one serves", function()
@@ -324,56 +272,5 @@ describe("a WebSocket", function()
     local after <close> = websocket.open(app, "/")
     after:text "echo"
     assert.are.equal("echo", after:message())
-  end)
-
-  it("is pinged, and dead when it does not answer", function()
-    local deaf <close> = websocket.open(app, "/ping")
-    local began = proc.now()
-    local ping = assert(deaf:frame())
-
-    assert.are.same({ 9, "" }, { ping.opcode, ping.payload })
-    assert.is_true(proc.now() - began > 0.2)
-    local frame, err = deaf:frame()
-    assert.is_nil(frame)
-    assert.is_true(err == "eof" or err == "reset", err)
-    assert.is_true(proc.now() - began < 4) -- it is looked at once a second
-    app:wait_log "closed 1006"
-  end)
-
-  it("is pinged, and lives as long as it answers", function()
-    local alive <close> = websocket.open(app, "/ping")
-
-    for _ = 1, 4 do
-      assert.are.equal(9, assert(alive:frame()).opcode)
-      alive:frames { "pong" }
-    end
-    alive:text "here"
-    assert.are.equal("here", alive:message())
-  end)
-
-  it("is not dead while its handler waits and it is not read", function()
-    local busy <close> = websocket.open(app, "/ping/busy")
-
-    busy:text "go"
-
-    assert.are.equal("done", busy:message())
-    busy:text "again"
-    assert.are.equal("done", busy:message())
-  end)
-
-  it("costs no coroutine and little memory while it is idle", function()
-    local many, amount = {}, scale(200, 2000)
-    local before = tonumber(app:get("/memory").body)
-
-    for i = 1, amount do
-      many[i] = websocket.open(app, "/bare")
-      many[i]:text "hello"
-      assert.are.equal("hello", many[i]:message())
-    end
-
-    local each = (tonumber(app:get("/memory").body) - before) / amount
-    assert.is_true(each < 600, each .. " bytes of Lua each") -- a coroutine has a thousand
-    for _, one in ipairs(many) do one:close() end
-    wait.till(function() return tonumber(app:get("/memory").body) - before < amount * 100 end)
   end)
 end)

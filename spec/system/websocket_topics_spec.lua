@@ -19,8 +19,7 @@ local App = aq.channel()
 function App:prepare() aq.hub.subscribe("heard", function() heard = heard + 1 end) end
 function App:entry_point()
   local router = aq.router()
-  local function close(ws) aq.hub.publish("gone", ws.id) end
-  router:get("/", aq.websocket { deflate = false, message = run, close = close })
+  router:get("/", aq.websocket { deflate = false, message = run })
   router:get("/deflate", aq.websocket { message = run })
   router:get("/takeover", aq.websocket { deflate = { context_takeover = true }, message = run })
   router:get("/small", aq.websocket { message = run, deflate = false, max_buffered = 1000 })
