@@ -5,7 +5,7 @@
 
 #include "http/ws_deflate.h"
 
-enum { LEAVE_TICK_MS = 50 };
+enum { LEAVE_TICK_MS = 50, STILL_MS = 500 };
 
 /* ---- the end ------------------------------------------------------------ */
 
@@ -33,11 +33,21 @@ static lq_conn *let_go(lq_session *s)
     return c;
 }
 
+/* Nothing has gone either way lately, so nothing can be lost in a reset. */
+static bool is_still(const lq_conn *c)
+{
+    return lq_conn_unsent(c) == 0 &&
+           lq_loop_now(c->net->loop) > c->since_ms + STILL_MS;
+}
+
 void lq_session_part(lq_session *s)
 {
     lq_conn *c = let_go(s);
 
-    lq_conn_end(c);
+    if (s->end == LQ_END_STOP && is_still(c))
+        lq_conn_cut(c); /* a stop is not to wait for the peer's end */
+    else
+        lq_conn_end(c);
     s->cfg->on_over(s);
 }
 

@@ -505,6 +505,22 @@ describe("the next runtime", function()
 end)
 
 describe("a stop", function()
+  it("does not wait for clients that are silent", function()
+    local app <close> = start { workers = 1 }
+    local conn = connect(ports_of(app))
+    assert.matches("^1 1$", read_line(conn))
+    local still_from = proc.now()
+    wait.till(function() return proc.now() - still_from > 0.7 end)
+    local began = proc.now()
+
+    app:signal "TERM"
+
+    app.stopped = true
+    assert.are.equal(0, app:wait_exit())
+    assert.is_true(proc.now() - began < 1)
+    conn:close()
+  end)
+
   it("serves what waits, and refuses from then on", function()
     local app <close> = start { workers = 2 }
     local port = ports_of(app)
