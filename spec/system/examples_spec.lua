@@ -55,7 +55,7 @@ describe("with a database,", function()
   setup(function() postgres = pg.start() end)
   teardown(function() postgres:close() end)
 
-  for _, name in ipairs { "query", "transaction" } do
+  for _, name in ipairs { "query", "transaction", "listen" } do
     local path = "examples/" .. name .. ".lua"
 
     it(path .. " keeps its word", function()

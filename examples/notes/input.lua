@@ -1,0 +1,73 @@
+--- What clients send, checked before the database sees it.
+--
+-- Pure but for reading the body, which suspends the task.
+-- Failure: nil and a response that says what is wrong with which field.
+
+local aq = require "luaqueduct"
+
+local m = {}
+
+local PAGE, PAGE_MAX = 20, 100
+
+local function is_tags(value)
+  if type(value) ~= "table" then return false end
+  for key, tag in pairs(value) do
+    if math.type(key) ~= "integer" or type(tag) ~= "string" or #tag == 0 then return false end
+  end
+  return #value <= 20
+end
+
+-- What a field must be, and whether a value is that.
+local FIELDS = {
+  title = { "a text of 1 to 200 bytes", function(value)
+    return type(value) == "string" and #value >= 1 and #value <= 200
+  end },
+  body = { "a text", function(value) return type(value) == "string" end },
+  tags = { "a list of at most 20 texts", is_tags },
+}
+
+--- The note in a request's body; the fields in `required` must be there.
+---@return table? note
+---@return luaqueduct.Response? refusal
+function m.note(req, required)
+  local note, err = req:json()
+  if not note then return nil, aq.bad_request { error = tostring(err) } end
+  if type(note) ~= "table" then return nil, aq.bad_request { error = "expected an object" } end
+  local wrong = {}
+
+  for _, name in ipairs(required) do
+    if note[name] == nil then wrong[name] = "is missing" end
+  end
+  for name, value in pairs(note) do
+    local rule = FIELDS[name]
+    if not rule then
+      wrong[tostring(name)] = "is not known"
+    elseif not rule[2](value) then
+      wrong[name] = "must be " .. rule[1]
+    end
+  end
+  if next(wrong) then return nil, aq.bad_request { errors = wrong } end
+  return note
+end
+
+--- An id out of the path; nil when there can be none such.
+function m.id(text)
+  return math.tointeger(tonumber(text))
+end
+
+--- Which page is asked for: `?limit=20&after=7`.
+---@return table? page { limit, after }
+---@return luaqueduct.Response? refusal
+function m.page(req)
+  local limit = math.tointeger(tonumber(req.query.limit or PAGE))
+  local after = m.id(req.query.after or 0)
+
+  if not limit or limit < 1 or limit > PAGE_MAX then
+    return nil, aq.bad_request { errors = { limit = "must be a number from 1 to " .. PAGE_MAX } }
+  elseif not after or after < 0 then
+    return nil, aq.bad_request { errors = { after = "must be the id of a note" } }
+  end
+  return { limit = limit, after = after }
+end
+
+return m
