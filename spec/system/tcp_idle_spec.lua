@@ -5,7 +5,8 @@ local framed = require "spec.support.framed"
 local wait = require "spec.support.wait"
 
 local PREPARE = [[
-listen("echo", { framing = "u16", open = function() end, message = echo, idle_timeout = 3600 })
+-- Without open and close, of which many may run at a time: the pool of tasks would grow.
+listeners.echo = aq.tcp.listen { port = 0, framing = "u16", message = echo, idle_timeout = 3600 }
 local function heap()
   collectgarbage()
   collectgarbage()
