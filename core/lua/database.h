@@ -9,8 +9,6 @@
 #ifndef LQ_DATABASE_H
 #define LQ_DATABASE_H
 
-#include <lauxlib.h>
-
 #include "lua/db.h"
 #include "lua/pgvalue.h"
 #include "lua/task.h"
@@ -127,10 +125,11 @@ void lq_db_on_notify(void *data, const char *channel, const char *payload);
 void lq_db_drop_notes(lq_database *d);
 
 /* Pushes the table of methods of a new type, to which Lua adds its own. */
-void lq_db_push_type(lua_State *L, const char *name, const luaL_Reg *meta,
-                     const luaL_Reg *list);
+void lq_db_push_type(lua_State *L, const char *name,
+                     const struct luaL_Reg *meta, const struct luaL_Reg *list);
 
-/* db:query, one, value, batch: methods of databases and sessions. */
-extern const luaL_Reg lq_db_query_methods[];
+/* Adds query, one, value, batch to the table on top of the stack: methods of
+ * databases and sessions. */
+void lq_db_set_query_methods(lua_State *L);
 
 #endif

@@ -579,7 +579,12 @@ static int m_batch(lua_State *L)
     return 1;
 }
 
-const luaL_Reg lq_db_query_methods[] = {
+static const luaL_Reg methods[] = {
     {"batch", m_batch}, {"one", m_one}, {"query", m_query},
     {"value", m_value}, {NULL, NULL},
 };
+
+void lq_db_set_query_methods(lua_State *L)
+{
+    luaL_setfuncs(L, methods, 0);
+}

@@ -193,7 +193,7 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-/* Behind them come lq_db_query_methods. */
+/* Beside those of lq_db_set_query_methods. */
 static const luaL_Reg methods[] = {
     {"close", m_close},
     {"stats", m_stats},
@@ -213,7 +213,7 @@ void lq_db_push_type(lua_State *L, const char *name, const luaL_Reg *meta,
     luaL_newmetatable(L, name);
     luaL_setfuncs(L, meta, 0);
     lua_newtable(L);
-    luaL_setfuncs(L, lq_db_query_methods, 0);
+    lq_db_set_query_methods(L);
     luaL_setfuncs(L, list, 0);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__index");

@@ -110,6 +110,28 @@ function App:entry_point()
     local line = assert(conn:read("line", 1))
     return line == "HTTP/1.1 200 OK" and line or error(line)
   end)
+  -- A server that could not be asked is away for a moment: it is asked again.
+  local function query(db)
+    local row = db:one("select $1::int as a, $2::text[] as b", 7, { "x" })
+    local sum = row and db:transaction(function(tx)
+      local one = tx:value("select $1::int", row.a)
+      return one and tx:transaction(function(inner) return inner:value("select $1::int", one) end)
+    end)
+    local results = sum and db:batch { { "select $1::text as c", "y" }, { "select 1 as d" } }
+    for streamed in db:each("select generate_series(1, $1::int) as g", results and 3 or 0) do
+      sum = sum + streamed.g
+    end
+    return results and sum .. row.b[1] .. results[1][1].c
+  end
+  router:get("/db", function()
+    self.db = self.db or aq.db.open { url = os.getenv "LQ_SPEC_DB", size = 2 }
+    for _ = 1, 100 do
+      local ok, text = pcall(query, self.db)
+      if ok and text then return text end
+      aq.sleep(0.01)
+    end
+    error "the database does not answer"
+  end)
   router:get("/log", function(req)
     aq.log.warn("seen", { id = req.id, list = { 1, 2 }, address = req.remote_address })
     return "logged"
@@ -298,6 +320,7 @@ m.exchanges = {
   { name = "a connection that is kept", told = "204 ", talk = kept },
   { name = "a message", told = "200 7", talk = get "/hub" },
   { name = "a call of a service", told = "200 6", talk = get "/call" },
+  { name = "queries", told = "200 13xy", talk = get "/db" },
   { name = "a connection to a server", told = "200 HTTP/1.1 200 OK", talk = dial },
   { name = "a connection to a listener", told = "echo\n", talk = listen },
   { name = "a stream", told = "200 one two", talk = get "/stream" },

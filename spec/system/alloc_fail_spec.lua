@@ -12,6 +12,7 @@
 
 local alloc_fail = require "spec.support.alloc_fail"
 local app_of = require "spec.support.alloc_fail_app"
+local pg = require "spec.support.postgres"
 local proc = require "spec.proc"
 local scale = require "spec.support.scale"
 local server = require "spec.support.server"
@@ -30,12 +31,14 @@ local ALONE = { args = { "--no-respawn", "--option", "key=value" } }
 local GUARDED = { args = { "--option", "key=value" } }
 local MANY = { args = { "--no-respawn", "--access-log", "--log-format", "json" }, workers = 2 }
 
+local postgres -- what the app asks
+
 local function options(plan, how)
   return {
     source = app_of.source,
     files = app_of.files,
     binary = alloc_fail.binary,
-    env = { LQ_ALLOC_FAIL = plan.path },
+    env = { LQ_ALLOC_FAIL = plan.path, LQ_SPEC_DB = postgres.url },
     args = how.args,
     workers = how.workers,
     timeout = HANGS,
@@ -298,6 +301,9 @@ local function count_change(change)
 end
 
 describe("an allocation that fails #once", function()
+  setup(function() postgres = pg.start() end)
+  teardown(function() postgres:stop() end)
+
   it("in a start lets it refuse, or go on", function()
     local report, last = new_report "the start", count_start(ALONE)
 
