@@ -21,7 +21,16 @@ function App:prepare()
   self.listener = aq.tcp.listen {
     port = 0,
     framing = "line",
-    message = function(conn, line) conn:send(line) end,
+    open = function(conn)
+      conn.context.name = conn.id
+      conn:subscribe "lines"
+    end,
+    message = function(conn, line)
+      if line == "wait" then aq.sleep(0.001) end
+      if line == "tell" then aq.hub.publish("lines", "told") end
+      conn:send(line)
+    end,
+    close = function(conn, reason) aq.log.info(reason, { address = conn.remote_address }) end,
   }
 end
 function App:ready() aq.log.debug "ready" end
@@ -256,14 +265,22 @@ local function detach(conn)
   return text and text:match "^HTTP/1.1 (%d+)" or text, err
 end
 
---- A connection to what the app listens on.
+--- A connection to what the app listens on; what was sent before its end is answered. A topic's
+--- message may be lost.
 local function listen(conn)
   local answer, err = told(conn:get "/port")
   local port = answer and answer:match "^200 (%d+)$"
   if not port then return answer, err end
   local other <close> = client.connect { host = "127.0.0.1", port = tonumber(port) }
-  assert(other:send "echo\n")
-  return other:read(5)
+  assert(other:send "echo\nwait\ntell\n")
+  other:half_close()
+  local text, read_err = other:read_all()
+  if not text then return nil, read_err end
+  if text == "echo\nwait\ntell\n" then return "500 lost" end
+  local answers = text:gsub("told\n", "", 1)
+  if answers == "echo\nwait\ntell\n" then return "all" end
+  -- It has ended before, which it may; what came is whole.
+  return nil, ("echo\nwait\ntell\n"):find(answers, 1, true) == 1 and "closed" or text
 end
 
 -- What a client hears of a WebSocket, or why it hears no more. A topic's message may be lost.
@@ -322,7 +339,7 @@ m.exchanges = {
   { name = "a call of a service", told = "200 6", talk = get "/call" },
   { name = "queries", told = "200 13xy", talk = get "/db" },
   { name = "a connection to a server", told = "200 HTTP/1.1 200 OK", talk = dial },
-  { name = "a connection to a listener", told = "echo\n", talk = listen },
+  { name = "a connection to a listener", told = "all", talk = listen },
   { name = "a stream", told = "200 one two", talk = get "/stream" },
   { name = "an error", told = "500 sorry", talk = get "/error" },
   { name = "a record", told = "200 logged", talk = get "/log" },
