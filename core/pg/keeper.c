@@ -386,7 +386,8 @@ static lq_pg_shared *new_shared(lq_pg_keeper *k, const lq_pg_pool_cfg *cfg)
     s->cfg.loop = k->loop;
     s->cfg.log = k->log;
     s->cfg.lookups = &k->lookups;
-    s->cfg.on_notify = NULL; /* whoever listens has a pool of his own for that */
+    s->cfg.on_notify =
+        NULL; /* whoever listens has a pool of his own for that */
     s->cfg.data = NULL;
     s->stats.size = cfg->size;
     return s;

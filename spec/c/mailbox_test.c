@@ -176,6 +176,42 @@ static void test_close_delivers_what_is_inside(void)
     tear_down(&f);
 }
 
+static lq_msg *make_chain(size_t first, size_t count)
+{
+    lq_msg *head = NULL, **tail = &head;
+    parcel *p;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        CHECK((p = lq_mem_alloc(sizeof *p)) != NULL);
+        *p = (parcel){.msg.type = 2, .number = first + i};
+        *tail = &p->msg;
+        tail = &p->msg.next;
+    }
+    return head;
+}
+
+static void test_several_at_once(void)
+{
+    lq_msg *refused, *next;
+    fixture f;
+
+    set_up(&f);
+    CHECK(lq_mailbox_push_all(&f.mb, make_chain(0, 5)) == 0);
+    CHECK(push(&f, 2, 5) == 0);
+    CHECK(lq_mailbox_push_all(&f.mb, make_chain(6, 1)) == 0);
+    lq_mailbox_close(&f.mb, on_closed);
+    refused = make_chain(7, 2);
+    CHECK(lq_mailbox_push_all(&f.mb, refused) == LQ_ECLOSED);
+    CHECK(lq_loop_run(&f.loop) == 0);
+    CHECK(f.received == 7);
+    for (; refused; refused = next) {
+        next = refused->next;
+        lq_mem_free(LQ_CONTAINER_OF(refused, parcel, msg));
+    }
+    tear_down(&f);
+}
+
 /* on_message of the first one pushes the others: they come in later turns. */
 static void on_message_push(lq_mailbox *mb, lq_msg *msg)
 {
@@ -204,6 +240,7 @@ int main(void)
     test_begin();
     test_close_delivers_what_is_inside();
     test_push_out_of_on_message();
+    test_several_at_once();
     test_all_arrive_in_order();
     test_close_while_all_push();
     return test_end();
