@@ -362,24 +362,35 @@ static lq_session *turn_over(lq_sessions *ss)
     return LQ_CONTAINER_OF(link, lq_session, link);
 }
 
-/* As many as are due by now, the oldest first. */
+/* How many have to leave now, so that they do so evenly. */
+static size_t due_to_leave(const lq_sessions *ss, uint64_t now)
+{
+    uint64_t span_ms = ss->leave_by_ms - ss->leave_from_ms;
+    size_t due;
+
+    if (now >= ss->leave_by_ms) return ss->open_count;
+    due = (size_t)(ss->leave_count * (now - ss->leave_from_ms) / span_ms);
+    return due > ss->left_count ? due - ss->left_count : 0;
+}
+
+/* The oldest first. */
 static void leave_some(lq_sessions *ss)
 {
     uint64_t now = lq_loop_now(ss->net->loop);
-    uint64_t left_ms = ss->leave_by_ms > now ? ss->leave_by_ms - now : 0;
-    size_t looks = ss->open_count;
-    size_t count =
-        left_ms > LEAVE_TICK_MS ? looks * LEAVE_TICK_MS / left_ms + 1 : looks;
+    size_t count = due_to_leave(ss, now), looks = ss->open_count;
     bool has_new = false;
     lq_session *s;
 
     for (; looks > 0 && count > 0 && ss->open_count > 0; looks--) {
         s = turn_over(ss);
         if (s->is_leaving) continue;
-        if (!leave_in_order(s)) has_new = true;
+        if (leave_in_order(s))
+            ss->left_count++;
+        else
+            has_new = true;
         count--;
     }
-    if ((left_ms == 0 && !has_new) || ss->open_count == 0) return;
+    if ((now >= ss->leave_by_ms && !has_new) || ss->open_count == 0) return;
     if (lq_timer_start(lq_loop_timers(ss->net->loop), &ss->leaving,
                        now + LEAVE_TICK_MS) < 0)
         lq_sessions_cut(ss);
@@ -392,7 +403,10 @@ static void on_leaving(lq_timer *timer)
 
 void lq_sessions_leave(lq_sessions *ss, uint64_t within_ms)
 {
-    ss->leave_by_ms = lq_loop_now(ss->net->loop) + within_ms;
+    ss->leave_from_ms = lq_loop_now(ss->net->loop);
+    ss->leave_by_ms = ss->leave_from_ms + within_ms;
+    ss->leave_count = ss->open_count;
+    ss->left_count = 0;
     leave_some(ss);
 }
 

@@ -114,7 +114,10 @@ typedef struct lq_sessions {
     lq_audience audience;
     lq_ws_inflater *inflater; /* keeps no context; NULL: not needed so far */
     lq_timer leaving;         /* some of them end now */
+    uint64_t leave_from_ms;
     uint64_t leave_by_ms;
+    size_t leave_count; /* of them in all */
+    size_t left_count;  /* so far */
     /* The last one has been released. NULL: nobody asks. */
     void (*on_idle)(struct lq_sessions *);
     void *data;
