@@ -174,7 +174,8 @@ static int listen_open(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     if (!vm->cfg.on_listen || !vm->connections)
-        return luaL_error(L, "aq.tcp.listen works in workers");
+        return luaL_error(L, "aq.tcp.listen works in workers; App:prepare is "
+                             "the place for it");
     spec = lq_push_connection_spec(L, 1, &lq_tcp_kind);
     framing.ptr = string_field(L, "framing");
     framing.len = strlen(framing.ptr);

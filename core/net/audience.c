@@ -353,15 +353,18 @@ int lq_audience_deliver(lq_audience *a, uint32_t number, lq_str message,
 
 /* ---- subscribing -------------------------------------------------------- */
 
+/* In the shorter one of both lists. */
 static subscription *find_subscription(const lq_session *s, const topic *t)
 {
-    const lq_list *link;
+    const lq_list *mine = s->subscriptions.next, *its = t->subscriptions.next;
     subscription *sub;
 
-    for (link = s->subscriptions.next; link != &s->subscriptions;
-         link = link->next) {
-        sub = LQ_CONTAINER_OF(link, subscription, in_session);
+    for (; mine != &s->subscriptions && its != &t->subscriptions;
+         mine = mine->next, its = its->next) {
+        sub = LQ_CONTAINER_OF(mine, subscription, in_session);
         if (sub->topic == t) return sub;
+        sub = LQ_CONTAINER_OF(its, subscription, in_topic);
+        if (sub->session == s) return sub;
     }
     return NULL;
 }

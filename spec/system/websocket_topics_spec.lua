@@ -306,3 +306,22 @@ for _, workers in ipairs { 1, 4 } do
     end)
   end)
 end
+
+describe("a WebSocket with many topics", function()
+  it("subscribes beside another one, and leaves them, in no time", function()
+    local app <close> = server.start { source = APP, workers = 1 }
+    local first <close>, second <close> = websocket.open(app, "/"), websocket.open(app, "/")
+    local code = [[
+      local begun = aq.now()
+      for i = 1, 20000 do ws:subscribe("topic" .. i) end
+      for i = 20000, 1, -1 do ws:unsubscribe("topic" .. i) end
+      for i = 1, 20000 do ws:subscribe("topic" .. i) end
+      return aq.now() - begun
+    ]]
+
+    run(first, code)
+    assert.is_true(tonumber(run(second, code)) < 1)
+    second:text [[ws:publish("topic7", "seven")]]
+    assert.are.equal("seven", first:message())
+  end)
+end)
