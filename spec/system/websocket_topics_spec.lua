@@ -310,7 +310,8 @@ end
 describe("a WebSocket with many topics", function()
   it("subscribes beside another one, and leaves them, in no time", function()
     local app <close> = server.start { source = APP, workers = 1 }
-    local first <close>, second <close> = websocket.open(app, "/"), websocket.open(app, "/")
+    local first <close> = websocket.open(app, "/")
+    local second <close> = websocket.open(app, "/")
     local code = [[
       local begun = aq.now()
       for i = 1, 20000 do ws:subscribe("topic" .. i) end
