@@ -78,10 +78,14 @@ function guard_mt:__close()
   if self.session then core.release(self.session, self.has_changed) end
 end
 
---- A session that goes back with the scope; nil and an error when there is none.
+--- A session that goes back with the scope; nil and an error when there is none. What holds it is
+--- there first: without memory nobody would give the session back.
 local function acquire(db, has_changed)
-  local session, err = core.acquire(db)
-  return setmetatable({ session = session, has_changed = has_changed or false }, guard_mt), err
+  local guard = setmetatable({ session = false, has_changed = has_changed or false }, guard_mt)
+  local err
+
+  guard.session, err = core.acquire(db)
+  return guard, err
 end
 
 -- What undoes a part of a session that was left without an end.

@@ -86,17 +86,19 @@ local releasing_mt = {}
 
 function releasing_mt:__close()
   self.listener.session = nil
-  core.release(self.session, true)
+  if self.session then core.release(self.session, true) end
 end
 
 --- Reads one connection until it is lost. Returns whether there was one.
 local function read(listener)
-  local session, err = core.acquire(listener.db)
-  if not session then
+  local guard <close> = setmetatable({ session = false, listener = listener }, releasing_mt)
+  local err
+
+  guard.session, err = core.acquire(listener.db)
+  if not guard.session then
     tell(listener, err)
     return false
   end
-  local guard <close> = setmetatable({ session = session, listener = listener }, releasing_mt)
   local ok, failure = listen_to_all(listener, guard.session)
 
   if not ok then
