@@ -18,7 +18,7 @@ local syscalls = require "spec.bench.syscalls"
 local wait = require "spec.support.wait"
 
 local POOL, SHORT_POOL = 8, 4
-local LONG_ROWS, CROWD, CROWDS = 1000000, 10000, 6
+local LONG_ROWS, CROWD, CROWDS = 1000000, 10000, 12
 local HERE = "spec/bench/subjects/database."
 
 local database = { subjects = {}, scenarios = {} }
@@ -142,8 +142,8 @@ local function serve_crowd(server, scenario, before)
   return figures and figures.errors or scenario.connections, cpu.rss(server.pid)
 end
 
---- Ten thousand clients, four connections, again and again: how many failed, and what the later
---- crowds left in memory beyond what the first ones had left.
+--- Ten thousand clients, four connections, again and again: how many failed, and the memory after
+--- half of the crowds and after all.
 local function measure_crowd(url)
   local scenario = { name = "db-crowd", path = "/held", pool = SHORT_POOL, url = url, depth = 1,
     connections = CROWD }
@@ -155,7 +155,7 @@ local function measure_crowd(url)
     errors, sizes[i] = serve_crowd(server, scenario, before)
     failed = failed + errors
   end
-  return { failed = failed, growth = sizes[CROWDS] - sizes[CROWDS // 2], clients = CROWD,
+  return { failed = failed, first = sizes[CROWDS // 2], last = sizes[CROWDS], clients = CROWD,
     pool = SHORT_POOL, crowds = CROWDS }
 end
 

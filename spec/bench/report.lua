@@ -263,8 +263,9 @@ local function add_database(lines, db)
   if next(db.long) then add_long(lines, db.long) end
   if db.crowd then
     lines[#lines + 1] = ("\n%d clients of luaqueduct, each in a transaction, %d connections, %d "
-      .. "times: %d requests failed; the last crowd left %d KiB more than the one in the middle.")
-      :format(db.crowd.clients, db.crowd.pool, db.crowd.crowds, db.crowd.failed, db.crowd.growth)
+      .. "times: %d requests failed; %d KiB resident after half of the crowds, %d after all.")
+      :format(db.crowd.clients, db.crowd.pool, db.crowd.crowds, db.crowd.failed, db.crowd.first,
+      db.crowd.last)
   end
 end
 

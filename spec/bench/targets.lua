@@ -210,8 +210,9 @@ add("db-long-node", "... rows/s × Node's pg-cursor", "≥", 2, function(result)
 end)
 add_db_once("db-crowd-failed", "10,000 clients wait for 4 connections: requests that failed", 0,
   function(db) return db.crowd and db.crowd.failed end)
-add_db_once("db-crowd-memory", "... KiB more after six such crowds than after three", 1024,
-  function(db) return db.crowd and db.crowd.growth end)
+add_db_once("db-crowd-memory", "... memory after 12 such crowds × after 6", 1.1, function(db)
+  return db.crowd and db.crowd.last / db.crowd.first
+end)
 
 local function too_little(got)
   if got.seconds and got.seconds < MIN_USER_SECONDS - 0.5 then
