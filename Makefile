@@ -62,7 +62,7 @@ LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c call_wire.c calls.c answers.c lib_hub.c lib_service.c \
-    duplex.c lib_tcp.c connection.c listening.c lib_websocket.c \
+    duplex.c lib_tcp.c connection.c connection_spec.c lib_connection.c listening.c lib_websocket.c \
     pgtype.c pgarray.c pgvalue.c dbquery.c dbsession.c dbstream.c dbcopy.c dbnotes.c lib_db.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \

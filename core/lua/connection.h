@@ -4,14 +4,12 @@
  * of its own: `open`, then a `message` at a time, `close` when all of them are
  * over. An idle connection has no task.
  *
- * Owns:    the userdata, anchored in the registry until `close` has run. A
- *          spec: the app's functions, for the sessions of one route or
- *          listener.
+ * Owns:    the userdata, anchored in the registry until `close` has run.
  * Thread:  that of the state.
  * Life:    all of a state's: new -> ... -> cut -> close -> free. A connection:
  *          push -> open -> (message)* -> close -> released; a handle that an
  *          app keeps says that it is closed.
- * Knows:   session, task.
+ * Knows:   connection_spec, session, task.
  */
 #ifndef LQ_CONNECTION_H
 #define LQ_CONNECTION_H
@@ -19,38 +17,31 @@
 #include <lua.h>
 
 #include "http/ws_handshake.h"
+#include "lua/connection_spec.h"
 #include "lua/task.h"
 #include "net/tcp.h"
 #include "net/websocket.h"
 
 #define LQ_CONNECTION_TYPE "luaqueduct.Connection"
-#define LQ_CONNECTION_SPEC_TYPE "luaqueduct.ConnectionSpec"
 
 typedef struct lq_connections lq_connections;
 typedef struct lq_connection lq_connection;
 
-/* The app's functions: references in the registry, LUA_NOREF: there is none. */
-typedef enum lq_callback {
-    LQ_CALLBACK_OPEN,
-    LQ_CALLBACK_MESSAGE,
-    LQ_CALLBACK_DRAIN,
-    LQ_CALLBACK_CLOSE,
-    LQ_CALLBACKS,
-} lq_callback;
-
-/* A userdata; anchored while it has connections. */
-typedef struct lq_connection_spec {
-    lq_session_cfg session;
-    lq_framing framing; /* of TCP */
-    lq_ws_limits limits;
-    lq_ws_deflate_cfg deflate_cfg;
-    bool deflates;
-    int callbacks[LQ_CALLBACKS];
-    int protocols; /* a list in the registry; LUA_NOREF: none */
-    int origins;
+struct lq_connection {
+    lq_connection_spec *spec;
+    lq_task *task;  /* that has a message, or runs `open` or `close` */
+    lq_task *drain; /* that runs `drain`; NULL, both: none */
     int ref;
-    size_t count;
-} lq_connection_spec;
+    bool is_websocket;
+    bool is_opening;  /* WebSocket: until the caller has run `open` */
+    bool is_starting; /* its task has not waited yet */
+    bool is_closing;  /* `close` runs, or has run */
+    union {
+        lq_session session;
+        lq_tcp tcp;
+        lq_websocket websocket;
+    };
+};
 
 /* For a worker whose net is open; they end before it. NULL: no memory. */
 lq_connections *lq_connections_new(lq_vm *vm, lq_net *net) LQ_MUST_CHECK;
@@ -85,11 +76,6 @@ int lq_connections_publish(lq_connections *cs, lq_str topic, lq_str message,
 
 /* ---- for lib_websocket.c and listening.c -------------------------------- */
 
-/* Pushes a spec, with what the table at i says: the callbacks, max_message,
- * max_buffered, quiet (seconds). Raises. */
-lq_connection_spec *lq_push_connection_spec(lua_State *L, int i,
-                                            const lq_session_kind *kind);
-
 /* Pushes a connection of the spec at i, closed and anchored; raises for memory.
  */
 lq_connection *lq_push_connection(lua_State *L, int i);
@@ -97,10 +83,6 @@ lq_connection *lq_push_connection(lua_State *L, int i);
 void lq_connection_drop(lq_vm *vm, lq_connection *c);
 
 lq_sessions *lq_connections_sessions(lq_connections *cs);
-
-/* The part of it that is to be opened. */
-lq_websocket *lq_connection_websocket(lq_connection *c);
-lq_tcp *lq_connection_tcp(lq_connection *c);
 
 /* Behind the opening, as busy: `open` runs in a task of its own, if there is
  * one. */
@@ -114,7 +96,7 @@ void lq_connection_opened(lq_connection *c, bool has_failed);
 /* The metatables, registered. */
 void lq_connection_push_types(lua_State *L);
 
-/* Pushes the spec's figures as a table. */
-void lq_push_connection_stats(lua_State *L, const lq_connection_spec *spec);
+/* Lets the sessions of `cfg` call what this file has for them. */
+void lq_connection_serve(lq_session_cfg *cfg);
 
 #endif

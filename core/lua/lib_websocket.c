@@ -244,7 +244,7 @@ static int take(lua_State *L, lq_exchange *x, lq_connection_spec *spec,
                 const agreement *a, opening *o)
 {
     lq_sessions *ss = lq_connections_sessions(lq_vm_of(L)->connections);
-    lq_websocket *w = lq_connection_websocket(o->connection);
+    lq_websocket *w = &o->connection->websocket;
     lq_forwarded forwarded;
     lq_err ignored;
     lq_conn *c;

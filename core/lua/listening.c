@@ -58,9 +58,8 @@ static int push_arrival(lua_State *L)
 /* The socket is taken from here on. */
 static void begin(lq_vm *vm, const arrival *a, lq_conn *c)
 {
-    lq_tcp_open(lq_connection_tcp(a->connection),
-                lq_connections_sessions(vm->connections), &a->spec->session,
-                a->spec->framing, c, true);
+    lq_tcp_open(&a->connection->tcp, lq_connections_sessions(vm->connections),
+                &a->spec->session, a->spec->framing, c, true);
     lq_connection_begin(a->connection);
 }
 
