@@ -178,7 +178,7 @@ for _, workers in ipairs { 1, 4 } do
       local port = framed.port(app, "echo")
       local failed = {}
 
-      for i = 1, scale(300, 3000) do
+      for i = 1, 300 do -- a worker that ends more often has to wait for its next start
         if i % 60 == 0 then app:get "/end" end
         local ok, answer = pcall(function()
           local conn <close> = client.connect { port = port }
@@ -186,8 +186,7 @@ for _, workers in ipairs { 1, 4 } do
         end)
         if not ok then failed[#failed + 1] = answer end
       end
-      -- One that the worker has accepted and not read yet is told to go.
-      assert.is_true(#failed <= 10, #failed .. ": " .. tostring(failed[1]))
+      assert.are.equal(0, #failed, tostring(failed[1]))
     end)
 
     it("end with the runtime that dies; the next one has the port", function()
