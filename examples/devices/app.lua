@@ -28,7 +28,10 @@ function App.initialize(options)
   context.secret = context.secret or "a secret of the example"
   context.device_port = tonumber(context.device_port or 7000)
   context.hello_timeout = tonumber(context.hello_timeout or 5)
-  options:service("bus", "bus.lua", { path = context.store or "readings.log" })
+  options:service("bus", "bus.lua", {
+    path = context.store or "readings.log",
+    database = os.getenv "DATABASE_URL",
+  })
 end
 
 -- ---- devices -----------------------------------------------------------------

@@ -7,6 +7,7 @@
 -- on behind it. Each reading is stored once, whoever fails in between.
 
 local aq = require "luaqueduct"
+local database = require "database"
 local protocol = require "protocol"
 local store = require "store"
 
@@ -26,7 +27,7 @@ local LIMITS = {
 }
 
 function Bus:prepare(options)
-  self.store = store.open(options.path)
+  self.store = options.database and database.open(options.database) or store.open(options.path)
   self.devices, self.count = {}, 0 -- by id: { last, conn, worker, quantities, is_shown, ... }
   self.waiting = {} -- readings that are to be stored
   self.stored = 0
@@ -122,19 +123,23 @@ function Bus:_reading(reading)
   if #self.waiting % BATCH == 0 then self:_flush() end
 end
 
---- Stores what waits; what cannot be stored stays, and nobody is told that it is stored.
+--- Stores what waits; what cannot be stored stays, and nobody is told that it is stored. A database
+--- takes its time: meanwhile more may come, and others who want it stored wait for their turn.
 function Bus:_flush()
+  while self.is_flushing do aq.sleep(0.01) end
   local batch = self.waiting
   if #batch == 0 then return true end
+  self.is_flushing, self.waiting = true, {}
   local ok, err = self.store:append(batch)
+  self.is_flushing = false
   if not ok then
+    self.waiting = table.move(self.waiting, 1, #self.waiting, #batch + 1, batch)
     if not self.is_failing then aq.log.error("readings cannot be stored", { reason = err }) end
     self.is_failing = true
     return nil, err
   end
 
   self.is_failing = false
-  self.waiting = {}
   self.stored = self.stored + #batch
   local last = {}
   for _, reading in ipairs(batch) do last[reading.device] = reading.seq end

@@ -1,5 +1,5 @@
---- Where readings are kept: `restore` and `append`. Whoever has a database writes these two
---- functions for it (`DATABASE_URL` would say so), the rest of the example stays.
+--- Where readings are kept: `restore` and `append`. With `DATABASE_URL` set it is database.lua
+--- instead, the rest of the example stays.
 --
 -- Here it is a file of lines, "seq time device quantity value;", that is only ever appended to.
 -- When it has MAX_SIZE it becomes PATH.1, in place of the one before: there are two at most.

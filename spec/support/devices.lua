@@ -34,16 +34,19 @@ local m = { protocol = protocol, SECRET = "a secret of the example" }
 --- The example with 4 workers, on free ports.
 ---@param store string the file of readings
 ---@param args? string[] more arguments
-function m.start(store, args)
+---@param database? string the URL of one, instead of the file
+function m.start(store, args, database)
   local files = { ["devices.lua"] = command.read_file "examples/devices/app.lua" }
-  for _, name in ipairs { "page.html", "protocol.lua", "store.lua", "bus.lua" } do
+  for _, name in ipairs { "page.html", "protocol.lua", "store.lua", "database.lua",
+    "bus.lua" } do
     files[name] = command.read_file("examples/devices/" .. name)
   end
   files["bus.lua"] = files["bus.lua"]:gsub("return Bus%s*$",
     "function Bus:die() os.exit(1) end\n%0")
   local argv = { "--option", "device_port=0", "--option", "store=" .. store }
   table.move(args or {}, 1, #(args or {}), #argv + 1, argv)
-  local app = server.start { source = APP, files = files, workers = 4, args = argv }
+  local app = server.start { source = APP, files = files, workers = 4, args = argv,
+    env = { DATABASE_URL = database or false } }
 
   app.device_port = tonumber(app:get("/stats").body:match '"device_port":(%d+)')
   return app
