@@ -90,6 +90,7 @@ for _, workers in ipairs { 1, 3 } do
     it("goes on when connections are ended one by one", function()
       recovered()
       local failed, worked = run(([=[
+        while not db:value "select 1" do aq.sleep(0.01) end -- this worker's, too
         local failed, worked, over = {}, 0, false
         aq.spawn(function()
           for _ = 1, %d do
@@ -148,6 +149,7 @@ for _, workers in ipairs { 1, 3 } do
     it("loses a transaction with the connection, and tells", function()
       recovered()
       local result, err, after = run [[
+        while not db:value "select 1" do aq.sleep(0.01) end -- this worker's, too
         db:query "drop table if exists lost"
         db:query "create table lost (a int)"
         local result, err = db:transaction(function(tx)
