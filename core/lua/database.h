@@ -50,6 +50,7 @@ typedef struct lq_db_session {
     lq_pg_lease *lease;
     lq_task *task; /* waits for it to be ready */
     lq_db_session_state state;
+    bool is_undone;   /* a rollback has been sent, and nothing behind it */
     bool has_changed; /* statements have run that change the session */
 } lq_db_session;
 

@@ -176,6 +176,7 @@ int lq_db_wait(lua_State *L, lq_task *t, const lq_db_target *to, lq_pg_query *q,
 {
     q->data = t;
     q->on_done = on_done;
+    if (to->session) to->session->is_undone = false;
     if (!to->db->pool) lq_pg_query_fail(q, LQ_ECLOSED, NULL);
     if (q->err || lq_pg_submit(to->db->pool, lq_db_lease(to), q) < 0)
         return lq_db_push_failure(L, t->vm, q);

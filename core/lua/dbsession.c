@@ -161,6 +161,7 @@ static int db_leave(lua_State *L)
     for (i = 2; i <= top; i++) {
         undo.ptr = luaL_checklstring(L, i, &undo.len);
         if (s->db->pool && s->outer->lease) send_undo(s, undo);
+        s->outer->is_undone = strcmp(undo.ptr, "rollback") == 0;
     }
     lq_db_end_session(s);
     return 0;
@@ -177,12 +178,13 @@ static int db_send(lua_State *L)
     return 0;
 }
 
-/* db.is_in_transaction(session) -> boolean */
+/* db.is_in_transaction(session) -> boolean: once what was sent is done */
 static int db_is_in_transaction(lua_State *L)
 {
     const lq_db_session *s = lq_db_check_session(L, 1);
 
-    lua_pushboolean(L, lq_pg_lease_is_in_transaction(s->lease));
+    lua_pushboolean(L,
+                    !s->is_undone && lq_pg_lease_is_in_transaction(s->lease));
     return 1;
 }
 

@@ -64,6 +64,7 @@ static int begin(lua_State *L, const lq_db_target *to, lq_pg_query *q)
     q->on_done = on_piece;
     q->data = s;
     vm->dbs->decoding = NULL;
+    to->session->is_undone = false;
     if (!to->db->pool) lq_pg_query_fail(q, LQ_ECLOSED, NULL);
     if (q->err || lq_pg_submit(to->db->pool, to->session->lease, q) < 0)
         return lq_db_push_failure(L, vm, q);

@@ -355,6 +355,23 @@ describe("db:session()", function()
     assert.are.equal("run:1: boom", site:raised "db:session(function() error 'boom' end)")
   end)
 
+  it("runs a transaction right behind one that has raised", function()
+    assert.are.same({ false, 1, "<nil>", 2 }, { run [[
+      return db:session(function(s)
+        local raised = pcall(function()
+          s:transaction(function(tx)
+            tx:query "select 1"
+            error "left"
+          end)
+        end)
+        local value, err = s:transaction(function(tx) return tx:value "select 1" end)
+        s:query "begin"
+        local nested = s:transaction(function(inner) return inner:value "select 2" end)
+        s:query "rollback"
+        return raised, value, err, nested
+      end)]] })
+  end)
+
   it("may begin and end transactions by hand", function()
     assert.are.equal(0, (site:run [[
       db:query "drop table if exists byhand"
