@@ -132,14 +132,22 @@ function App:entry_point()
     end
     return results and sum .. row.b[1] .. results[1][1].c
   end
-  router:get("/db", function()
-    self.db = self.db or aq.db.open { url = os.getenv "LQ_SPEC_DB", size = 2 }
+  local function ask(db)
     for _ = 1, 100 do
-      local ok, text = pcall(query, self.db)
+      local ok, text = pcall(query, db)
       if ok and text then return text end
       aq.sleep(0.01)
     end
     error "the database does not answer"
+  end
+  router:get("/db", function()
+    self.db = self.db or aq.db.open { url = os.getenv "LQ_SPEC_DB", size = 2 }
+    return ask(self.db)
+  end)
+  router:get("/db/shared", function()
+    self.shared = self.shared
+      or aq.db.open { url = os.getenv "LQ_SPEC_DB", size = 2, shared = true }
+    return ask(self.shared)
   end)
   router:get("/log", function(req)
     aq.log.warn("seen", { id = req.id, list = { 1, 2 }, address = req.remote_address })
@@ -338,6 +346,7 @@ m.exchanges = {
   { name = "a message", told = "200 7", talk = get "/hub" },
   { name = "a call of a service", told = "200 6", talk = get "/call" },
   { name = "queries", told = "200 13xy", talk = get "/db" },
+  { name = "shared queries", told = "200 13xy", talk = get "/db/shared" },
   { name = "a connection to a server", told = "200 HTTP/1.1 200 OK", talk = dial },
   { name = "a connection to a listener", told = "all", talk = listen },
   { name = "a stream", told = "200 one two", talk = get "/stream" },

@@ -356,7 +356,7 @@ describe("db:session()", function()
   end)
 
   it("runs a transaction right behind one that has raised", function()
-    assert.are.same({ false, 1, "<nil>", 2 }, { run [[
+    assert.are.same({ false, 1, "<nil>", 2 }, { site:run [[
       return db:session(function(s)
         local raised = pcall(function()
           s:transaction(function(tx)
