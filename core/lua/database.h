@@ -125,6 +125,8 @@ void lq_db_open_notes(lua_State *L);    /* dbnotes.c */
 void lq_db_on_notify(void *data, const char *channel, const char *payload);
 void lq_db_drop_notes(lq_database *d);
 
+struct luaL_Reg;
+
 /* Pushes the table of methods of a new type, to which Lua adds its own. */
 void lq_db_push_type(lua_State *L, const char *name,
                      const struct luaL_Reg *meta, const struct luaL_Reg *list);
