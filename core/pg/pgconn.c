@@ -208,12 +208,21 @@ static void cancel(lq_pg_conn *c, uint64_t now_ms)
         c->cancel = made;
 }
 
-/* The server is done with what was to be given up. */
+static void flush_later(lq_pg_conn *c)
+{
+    if (!lq_list_is_empty(&c->dirty)) return;
+    lq_list_push_back(c->cfg->dirty, &c->dirty);
+    lq_loop_again(c->cfg->loop);
+}
+
+/* The server is done with what was to be given up; what its holder has asked
+ * for meanwhile goes out. */
 static void unstall(lq_pg_conn *c)
 {
     if (!c->is_stalled || c->cancel || c->is_syncing) return;
     c->is_stalled = false;
     c->cancel_by_ms = 0;
+    if (!lq_list_is_empty(&c->unsent)) flush_later(c);
 }
 
 static void give_up_head(lq_pg_conn *c, uint64_t now_ms)
@@ -439,13 +448,6 @@ void lq_pg_conn_flush(lq_pg_conn *c)
     }
     arm(c);
     watch(c);
-}
-
-static void flush_later(lq_pg_conn *c)
-{
-    if (!lq_list_is_empty(&c->dirty)) return;
-    lq_list_push_back(c->cfg->dirty, &c->dirty);
-    lq_loop_again(c->cfg->loop);
 }
 
 void lq_pg_conn_add(lq_pg_conn *c, lq_pg_query *q)

@@ -197,6 +197,23 @@ describe("db:transaction()", function()
     assert.are.same({}, rows())
   end)
 
+  it("is rolled back when a query takes too long, and goes on when it did not matter", function()
+    local code, value, seconds = run [[
+      local db <close> = open { size = 1, query_timeout = 0.2 }
+      local from = aq.now()
+      local err = select(2, db:transaction(function(tx)
+        return tx:query "select pg_sleep(20)"
+      end))
+      local value = db:session(function(session)
+        session:query "select pg_sleep(20)"
+        return session:value "select 7"
+      end)
+      return err.code, value, aq.now() - from]]
+
+    assert.are.same({ "query_timeout", 7 }, { code, value })
+    assert.is_true(seconds < 5, seconds .. " s")
+  end)
+
   it("is rolled back when the client leaves", function()
     local conn = site:begin [[
       db:transaction(function(tx)
