@@ -345,8 +345,9 @@ m.exchanges = {
   { name = "a connection that is kept", told = "204 ", talk = kept },
   { name = "a message", told = "200 7", talk = get "/hub" },
   { name = "a call of a service", told = "200 6", talk = get "/call" },
-  { name = "queries", told = "200 13xy", talk = get "/db" },
-  { name = "shared queries", told = "200 13xy", talk = get "/db/shared" },
+  -- Behind most points the server has to be asked for a new connection.
+  { name = "queries", told = "200 13xy", talk = get "/db", step = 30 },
+  { name = "shared queries", told = "200 13xy", talk = get "/db/shared", step = 30 },
   { name = "a connection to a server", told = "200 HTTP/1.1 200 OK", talk = dial },
   { name = "a connection to a listener", told = "all", talk = listen },
   { name = "a stream", told = "200 one two", talk = get "/stream" },

@@ -60,8 +60,9 @@ describe("an idle TCP connection #once", function() -- sanitizers add memory
     assert.is_true(grown_rss < MOST, grown_rss .. " bytes each")
     close_all(list)
     local left = heap_of(app)
-    close_all(open(port, count)) -- what is pooled is there by now
-    assert.is_true(heap_of(app) - left < 16 * 1024, "more is left than before")
+    -- What is pooled is there by now, for as many as are at work at a time: less than all of them.
+    close_all(open(port, count))
+    assert.is_true(heap_of(app) - left < count * 80, "more is left than before")
     close(first)
   end)
 end)
