@@ -197,8 +197,8 @@ local function try_first(exchange, n, count)
   return stop_fault(app)
 end
 
---- One server for every point of an exchange; of one that takes long every `step`th, unless there is
---- time for all.
+--- One server for every point of an exchange; of one that takes long every `step`th, unless there
+--- is time for all.
 local function try_all(how, exchange, report)
   local plan <close> = alloc_fail.plan()
   local app = server.start(options(plan, how))
