@@ -15,6 +15,7 @@
 enum {
     ABANDONED_MS = 20, /* for a query that ends soon by itself */
     CANCEL_MS = 5000,  /* for the server to give something up */
+    AGAIN_MS = 200,    /* from one cancel to the next one */
     NAME_CAP = 32,
 };
 
@@ -142,7 +143,9 @@ static uint64_t due_of(const lq_pg_conn *c)
     uint64_t due = 0;
 
     if (c->state == LQ_PG_CONNECTING) return c->connect_by_ms;
-    if (c->cancel_by_ms) return c->cancel_by_ms;
+    if (c->cancel_by_ms)
+        return c->again_ms && c->again_ms < c->cancel_by_ms ? c->again_ms
+                                                            : c->cancel_by_ms;
     if (!q || is_paused(q)) return 0;
     if (q->timeout_ms) due = c->head_ms + q->timeout_ms;
     if (q->is_abandoned && !q->is_final && is_alone(c) &&
@@ -170,7 +173,7 @@ static void add_sync(lq_pg_conn *c)
     if (!q) return; /* cancel_by_ms ends it */
     q->is_abandoned = true;
     q->is_final = true;
-    c->is_syncing = true;
+    c->syncing++;
     q->conn = c;
     q->state = LQ_PG_UNSENT;
     q->link.prev = &c->unsent; /* in front */
@@ -186,6 +189,7 @@ static void on_cancelled(void *data)
     lq_pg_conn *c = data;
 
     c->cancel = NULL;
+    c->again_ms = lq_loop_now(c->cfg->loop) + AGAIN_MS;
     add_sync(c);
 }
 
@@ -197,15 +201,26 @@ static void stall(lq_pg_conn *c, uint64_t now_ms)
 }
 
 /* Without a key nothing can be asked for: it has until cancel_by_ms. */
-static void cancel(lq_pg_conn *c, uint64_t now_ms)
+static void cancel(lq_pg_conn *c)
 {
     lq_pg_cancel *made;
 
-    stall(c, now_ms);
     if (c->state != LQ_PG_OPEN || !c->key[0]) return;
     if (lq_pg_cancel_start(&made, c->cfg->loop, PQsocket(c->pg), c->key,
                            on_cancelled, c) == 0)
         c->cancel = made;
+    else
+        c->again_ms = lq_loop_now(c->cfg->loop) + AGAIN_MS;
+}
+
+/* A server that has not read the query when the cancel comes knows of nothing
+ * to cancel. */
+static void cancel_again(lq_pg_conn *c)
+{
+    const lq_pg_query *q = first(&c->sent);
+
+    c->again_ms = 0;
+    if (!c->cancel && q && q->kind != LQ_PG_SYNC) cancel(c);
 }
 
 static void flush_later(lq_pg_conn *c)
@@ -219,9 +234,9 @@ static void flush_later(lq_pg_conn *c)
  * for meanwhile goes out. */
 static void unstall(lq_pg_conn *c)
 {
-    if (!c->is_stalled || c->cancel || c->is_syncing) return;
+    if (!c->is_stalled || c->cancel || c->syncing) return;
     c->is_stalled = false;
-    c->cancel_by_ms = 0;
+    c->cancel_by_ms = c->again_ms = 0;
     if (!lq_list_is_empty(&c->unsent)) flush_later(c);
 }
 
@@ -236,10 +251,8 @@ static void give_up_head(lq_pg_conn *c, uint64_t now_ms)
         q->on_done(q);
     }
     if (c->state != LQ_PG_OPEN) return;
-    if (can_cancel)
-        cancel(c, now_ms);
-    else
-        stall(c, now_ms);
+    stall(c, now_ms);
+    if (can_cancel) cancel(c);
 }
 
 static void on_due(lq_timer *timer)
@@ -256,11 +269,14 @@ static void on_due(lq_timer *timer)
     }
     due = due_of(c);
     if (due && due <= now_ms) {
-        if (c->cancel_by_ms) {
+        if (c->cancel_by_ms && c->cancel_by_ms <= now_ms) {
             lose_it(c, "the server does not answer");
             return;
         }
-        give_up_head(c, now_ms);
+        if (c->cancel_by_ms)
+            cancel_again(c);
+        else
+            give_up_head(c, now_ms);
     }
     if (c->state == LQ_PG_OPEN) arm(c);
 }
@@ -431,7 +447,7 @@ static bool may_send(const lq_pg_conn *c, const lq_pg_query *q)
     if (q && (c->is_plain || lq_pg_is_plain(q->kind)) && !may_send_plain(c, q))
         return false;
     return q && !c->is_blocked &&
-           (!c->is_stalled || (q->kind == LQ_PG_SYNC && c->is_syncing));
+           (!c->is_stalled || (q->kind == LQ_PG_SYNC && c->syncing));
 }
 
 void lq_pg_conn_flush(lq_pg_conn *c)
@@ -535,7 +551,7 @@ static void finish(lq_pg_conn *c, lq_pg_query *q)
     }
     if (q->kind == LQ_PG_SCRIPT) lq_pg_cache_clear(&c->prepared);
     c->load--;
-    if (q->kind == LQ_PG_SYNC) c->is_syncing = false;
+    if (q->kind == LQ_PG_SYNC) c->syncing--;
     if (c->is_stalled) unstall(c);
     finish_told(q);
     if (c->state == LQ_PG_OPEN) c->cfg->on_change(c);

@@ -86,7 +86,7 @@ struct lq_pg_conn {
     bool is_blocked;  /* the socket takes no more */
     bool is_plain;    /* out of pipeline mode */
     bool is_copying;  /* it takes chunks and nothing else */
-    bool is_syncing;  /* behind the cancel */
+    uint8_t syncing;  /* syncs under way, one behind each cancel */
     bool is_lost;     /* its queries are being failed */
     bool must_set_dates; /* the server's own are not ISO */
     lq_list unsent;
@@ -102,6 +102,7 @@ struct lq_pg_conn {
     uint64_t connect_by_ms;
     uint64_t head_ms;      /* when the server could begin with the first */
     uint64_t cancel_by_ms; /* 0, or when it is given up */
+    uint64_t again_ms;     /* 0, or when the server is asked again to cancel */
     uint32_t key[2];       /* for a cancel; 0: unknown */
     lq_pg_cache prepared;
     lq_pg_failure failure; /* at opening */

@@ -328,6 +328,12 @@ static void serve(lq_pg_pool *p)
     }
 }
 
+static void serve_and_arm(lq_pg_pool *p)
+{
+    serve(p);
+    if (arm(p) < 0) fail_waiting(p, &(lq_pg_failure){.err = -ENOMEM});
+}
+
 /* ---- making a connection as new ----------------------------------------- */
 
 static void on_cleaned(lq_pg_query *q)
@@ -458,7 +464,7 @@ static void on_change(lq_pg_conn *c)
 
     if (c->is_stalled && !c->holder) take_back(p, c);
     if (c->holder == p) go_on_cleaning(p, c);
-    if (p->waiting > 0) serve(p);
+    if (p->waiting > 0) serve_and_arm(p);
 }
 
 /* Who holds it; NULL: nobody, or the pool itself, which cleans it up. */
@@ -505,8 +511,7 @@ static void on_lost(lq_pg_conn *c, const lq_pg_failure *f)
     } else if (p->count == 0 && may_open(p)) {
         open_one(p);
     }
-    serve(p);
-    if (arm(p) < 0) fail_waiting(p, &(lq_pg_failure){.err = -ENOMEM});
+    serve_and_arm(p);
 }
 
 static void free_pool(lq_pg_pool *p)
@@ -542,8 +547,7 @@ static void on_due(lq_timer *timer)
         if (p->count == 0 && p->was_lost) open_one(p);
     }
     fail_late(p, now_ms);
-    serve(p);
-    if (arm(p) < 0) fail_waiting(p, &(lq_pg_failure){.err = -ENOMEM});
+    serve_and_arm(p);
 }
 
 static void flush_dirty(lq_turn *turn)
@@ -597,6 +601,7 @@ static int submit(lq_pg_pool *p, lq_pg_lease *lease, lq_pg_query *q)
 
     p->queries++;
     q->pool = p;
+    q->since_ms = lq_loop_now(p->cfg.loop); /* it may have to wait later on */
     if (!q->timeout_ms) q->timeout_ms = p->cfg.query_ms;
     if (lease && !lease->conn) return refuse(p, q, &lease->failure);
     if (p->is_closed) return refuse(p, q, &f);

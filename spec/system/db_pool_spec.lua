@@ -1,10 +1,14 @@
 --- aq.db: who gets which connection, and who waits for how long.
 
+local command = require "spec.support.command"
 local database = require "spec.support.database"
 local pg = require "spec.support.postgres"
 local pgbouncer = require "spec.support.pgbouncer"
+local proc = require "spec.proc"
 local scale = require "spec.support.scale"
 local wait = require "spec.support.wait"
+
+local INT, CONT, STOP = 2, 18, 19
 
 describe("a pool", function()
   local site
@@ -157,18 +161,18 @@ describe("a pool", function()
 
   it("gives a query its time from when the server can begin with it", function()
     local code, first, seconds = run [[
-      local db <close> = open { size = 1, query_timeout = 0.5 }
+      local db <close> = open { size = 1, query_timeout = 1 }
       local first, second
       aq.all(
-        function() first = select(2, db:query "select pg_sleep(0.4)") end,
-        function() second = select(2, db:query "select pg_sleep(0.4)") end)
+        function() first = select(2, db:query "select pg_sleep(0.7)") end,
+        function() second = select(2, db:query "select pg_sleep(0.7)") end)
       local from = aq.now()
       local err = select(2, db:query "select pg_sleep(30)")
       return err.code, first or second or "fine", aq.now() - from]]
 
     assert.are.equal("query_timeout", code)
     assert.are.equal("fine", first)
-    assert.is_true(seconds > 0.45 and seconds < 3, seconds .. " s")
+    assert.is_true(seconds > 0.95 and seconds < 5, seconds .. " s")
   end)
 
   it("cancels in the server what takes too long, and keeps the connection", function()
@@ -180,6 +184,61 @@ describe("a pool", function()
       return err.code, same, db:stats().open,
         db:value "select count(*) from pg_stat_activity where query like 'select pg_sleep(31)%'"
     ]] })
+  end)
+
+  it("cancels again what the server had not begun with at the first time", function()
+    local pid = run [[
+      kept.slow = open { size = 1, query_timeout = 0.5, acquire_timeout = 20 }
+      return kept.slow:value "select pg_backend_pid()"]]
+    proc.kill(pid, STOP)
+    local conn = site:begin [[
+      local err = select(2, kept.slow:query "select pg_sleep(32)")
+      local pid, late = kept.slow:value "select pg_backend_pid()"
+      kept.slow:close()
+      return err.code, pid or late.code]]
+    wait.till(function() -- it is told to interrupt what it does: nothing yet
+      local pending = command.read_file(("/proc/%d/status"):format(pid)):match "ShdPnd:%s*(%x+)"
+      return tonumber(pending, 16) & 1 << INT - 1 ~= 0
+    end)
+    proc.kill(pid, CONT)
+
+    assert.are.same({ "query_timeout", pid }, { site:answer(conn) })
+  end)
+
+  -- A server that is busy does not read: what is behind the long text stays here.
+  local BEHIND = [[
+    local pid = other:value "select pg_backend_pid()"
+    local long = ("x"):rep(8 << 20)
+    local errors, value, seconds = {}
+    other:value("select length($1)", "known to the server from now on")
+    other:value "select 7"
+    local from = aq.now()
+    aq.all(
+      function() errors[1] = select(2, other:query "select pg_sleep(60)").code end,
+      function() errors[2] = select(2, other:value("select length($1)", long)).code end,
+      function()
+        value, errors[3] = other:value "select 7"
+        seconds = aq.now() - from
+        %s
+      end,
+      function() %s end)
+    return errors[1], errors[2], value or errors[3].code, seconds]]
+
+  it("sends elsewhere what a lost connection has not sent", function()
+    assert.are.same({ "connection_lost", "connection_lost", 7 }, { table.unpack({ run([[
+      local other <close> = open { size = 1 }
+    ]] .. BEHIND:format("", [[
+      aq.sleep(0.05)
+      db:query("select pg_terminate_backend($1)", pid)]])) }, 1, 3) })
+  end)
+
+  it("is pool_timeout for what a connection that stands still has not sent", function()
+    local first, _, last, seconds = run([[
+      local other = open { size = 1, query_timeout = 0.2, acquire_timeout = 0.5 }
+    ]] .. BEHIND:format("other:close()", ""))
+
+    assert.are.same({ "query_timeout", "pool_timeout" }, { first, last })
+    assert.is_true(seconds > 0.4 and seconds < 3, seconds .. " s")
   end)
 
   it("cancels in the server what a client has left", function()
