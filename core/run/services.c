@@ -263,8 +263,13 @@ static void dismiss(version *v, int order)
 /* Starts it, and lets its end be known when it cannot be. */
 static void start(version *v)
 {
-    if (lq_crew_start(v->crew) < 0)
-        on_failed(v, "its thread could not be started");
+    char buf[96], why[160];
+    int err = lq_crew_start(v->crew);
+
+    if (err == 0) return;
+    snprintf(why, sizeof why, "its thread could not be started: %s",
+             lq_strerror(err, buf, sizeof buf));
+    on_failed(v, why);
 }
 
 /* ---- one service -------------------------------------------------------- */
