@@ -134,10 +134,15 @@ static void *resize(lq_alloc *a, void *ptr, size_t old_len, size_t new_len)
     return block;
 }
 
-static bool is_too_much(const lq_alloc *a, size_t old_len, size_t new_len)
+/* Behind a refusal it has to be a sixteenth better. */
+static bool is_too_much(lq_alloc *a, size_t more)
 {
-    return LQ_UNLIKELY(a->limit) && new_len > old_len &&
-           a->used + (new_len - old_len) > a->limit + a->reserve;
+    size_t limit = a->limit + a->reserve;
+    bool is_full = a->used + more > limit;
+
+    if (a->is_tight && !is_full) is_full = a->used > limit - a->limit / 16;
+    a->is_tight = is_full && !a->is_tight;
+    return is_full;
 }
 
 void *lq_alloc_lua(void *ud, void *ptr, size_t old_len, size_t new_len)
@@ -151,7 +156,9 @@ void *lq_alloc_lua(void *ud, void *ptr, size_t old_len, size_t new_len)
         a->used -= old_len;
         return NULL;
     }
-    if (is_too_much(a, old_len, new_len)) return NULL;
+    if (LQ_UNLIKELY(a->limit) && new_len > old_len &&
+        is_too_much(a, new_len - old_len))
+        return NULL;
     block = old_len ? resize(a, ptr, old_len, new_len) : take(a, new_len);
     if (block) a->used += new_len - old_len;
     return block;

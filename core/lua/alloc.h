@@ -30,6 +30,7 @@ typedef struct lq_alloc {
     size_t used;    /* bytes that Lua holds */
     size_t limit;   /* of `used`; 0: none */
     size_t reserve; /* bytes beyond the limit that may be used just now */
+    bool is_tight;  /* the last thing that would have grown was refused */
 } lq_alloc;
 
 void lq_alloc_init(lq_alloc *a);
@@ -37,8 +38,10 @@ void lq_alloc_init(lq_alloc *a);
 void lq_alloc_fini(lq_alloc *a);
 
 /* A lua_Alloc whose user data is an lq_alloc. What would grow beyond the limit
- * fails; shrinking does so only without memory, from a large block to a small
- * one. */
+ * fails; Lua collects its garbage then and asks again, and when that has not
+ * brought it below 15/16 of the limit this fails, too: it would collect again
+ * and again for the little that is left. Shrinking fails only without memory,
+ * from a large block to a small one. */
 void *lq_alloc_lua(void *ud, void *ptr, size_t old_len, size_t new_len);
 
 /* Gives back the chunks of which nothing is in use. Walks over every free

@@ -122,11 +122,35 @@ static void test_limit(void)
     lq_alloc_fini(&a);
 }
 
+/* What Lua's collector has left when it was asked decides. */
+static void test_limit_behind_a_refusal(void)
+{
+    lq_alloc a;
+    void *first, *second;
+
+    lq_alloc_init(&a);
+    a.limit = 1600;
+    first = lq_alloc_lua(&a, NULL, 0, 1501);
+    CHECK(lq_alloc_lua(&a, NULL, 0, 10) != NULL);
+    CHECK(!lq_alloc_lua(&a, NULL, 0, 90));
+    CHECK(!lq_alloc_lua(&a, NULL, 0, 9)); /* there would be room */
+    CHECK(a.used == 1511);
+    CHECK(lq_alloc_lua(&a, NULL, 0, 9) != NULL);
+    CHECK(!lq_alloc_lua(&a, NULL, 0, 90));
+    first = lq_alloc_lua(&a, first, 1501, 1400);
+    second = lq_alloc_lua(&a, NULL, 0, 181);
+    CHECK(second && a.used == 1600);
+    lq_alloc_lua(&a, first, 1400, 0);
+    lq_alloc_lua(&a, second, 181, 0);
+    lq_alloc_fini(&a);
+}
+
 int main(void)
 {
     test_begin();
     test_trim_gives_all_back();
     test_trim_leaves_what_is_used();
     test_limit();
+    test_limit_behind_a_refusal();
     return test_end();
 }
