@@ -6,6 +6,8 @@
 -- spec.proc and so on.
 -- Failure: a module whose shared object is not built raises at its require.
 
+require "spec.support.raised"
+
 local function absolute(path)
   if path:sub(1, 1) == "/" then return path end
   return (os.getenv "PWD" or ".") .. "/" .. path

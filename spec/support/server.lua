@@ -13,6 +13,7 @@ local client = require "spec.support.client"
 local command = require "spec.support.command"
 local core = require "spec.support.core"
 local proc = require "spec.proc"
+local raised = require "spec.support.raised"
 local wait = require "spec.support.wait"
 
 local SIGNALS = { HUP = 1, INT = 2, QUIT = 3, KILL = 9, USR1 = 10, TERM = 15, CONT = 18, STOP = 19 }
@@ -192,7 +193,7 @@ function methods:threads() return proc.threads(self:runtime()) end
 -- Left in peace without stop(): the status is checked here.
 local function close(self, err)
   if self.stopped then return end
-  if err ~= nil then self:kill() else self:stop() end
+  if err ~= nil or raised.error() then self:kill() else self:stop() end
 end
 
 local Server = { __name = "spec.server", __index = methods, __close = close, __gc = clean_up }
