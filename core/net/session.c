@@ -126,6 +126,7 @@ static size_t work(lq_session *s, char *bytes, size_t len)
         at += used;
         s->cfg->received++;
         s->is_busy = s->cfg->on_message(s, message, is_binary);
+        if (s->conn && kind->on_taken) kind->on_taken(s);
     }
     if (!s->conn) return len;
     c->reads_stream = can_work(s);

@@ -66,6 +66,9 @@ typedef struct lq_session_kind {
      * message, lent; 0: there is none, or the session has been finished. */
     int (*next)(lq_session *s, char *bytes, size_t len, size_t *used,
                 lq_str *message, bool *is_binary);
+    /* The message that next has lent is not needed any more. NULL: nothing was
+     * kept for it. */
+    void (*on_taken)(lq_session *s);
     /* Appends a message as it goes out. -ENOMEM, LQ_ETOOLARGE, LQ_EINVALID. */
     int (*encode)(lq_session *s, lq_str message, bool is_binary, lq_buf *out);
     /* It is written what lq_encode has made for it and others. NULL: that is

@@ -151,6 +151,12 @@ static int next(lq_session *s, char *bytes, size_t len, size_t *used,
     return 0;
 }
 
+/* A handler that waits does not hold what a large message took. */
+static void on_taken(lq_session *s)
+{
+    lq_ws_decoder_release(&websocket_of(s)->decoder);
+}
+
 static int encode(lq_session *s, lq_str message, bool is_binary, lq_buf *out)
 {
     lq_websocket *w = websocket_of(s);
@@ -199,6 +205,7 @@ static void on_due(lq_session *s)
 
 const lq_session_kind lq_websocket_kind = {
     .next = next,
+    .on_taken = on_taken,
     .encode = encode,
     .on_shared = on_shared,
     .finish = finish,
@@ -214,13 +221,12 @@ static lq_ws_inflater *shared_inflater(lq_sessions *ss)
     return ss->inflater;
 }
 
-int lq_websocket_init(lq_websocket *w, lq_sessions *ss, lq_session_cfg *cfg,
+int lq_websocket_init(lq_websocket *w, lq_sessions *ss,
                       const lq_ws_limits *limits,
                       const lq_ws_deflate_params *params)
 {
     lq_ws_inflater *inflater = NULL;
 
-    (void)cfg;
     w->session.encoding = LQ_ENCODING_FRAMES;
     if (params->on) {
         w->session.encoding = lq_encoding_deflate(params->server_bits);

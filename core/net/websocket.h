@@ -34,7 +34,7 @@ typedef struct lq_websocket {
 extern const lq_session_kind lq_websocket_kind;
 
 /* `w` is all zero. Makes what `params` ask for. -ENOMEM: fini is due. */
-int lq_websocket_init(lq_websocket *w, lq_sessions *ss, lq_session_cfg *cfg,
+int lq_websocket_init(lq_websocket *w, lq_sessions *ss,
                       const lq_ws_limits *limits,
                       const lq_ws_deflate_params *params) LQ_MUST_CHECK;
 
