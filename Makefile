@@ -62,7 +62,7 @@ LUA_PURE_SRC := $(addprefix core/lua/, json.c json_decode.c keypath.c bufbox.c \
 LUA_SRC := $(LUA_PURE_SRC) $(addprefix core/lua/, alloc.c interrupt.c trace.c vm.c \
     task.c app.c code.c lib_source.c reply.c dispatch.c lib_task.c lib_coroutine.c lib_request.c client.c \
     headers.c pairs.c body.c lib_stream.c lib_log.c lib_instance.c subscription.c call_wire.c calls.c answers.c lib_hub.c lib_service.c \
-    duplex.c lib_tcp.c connection.c connection_spec.c lib_connection.c listening.c lib_websocket.c \
+    duplex.c lib_tcp.c args.c publish.c connection.c connection_spec.c lib_connection.c listening.c lib_websocket.c \
     pgtype.c pgarray.c pgvalue.c dbquery.c dbsession.c dbstream.c dbcopy.c dbnotes.c lib_db.c libs.c)
 # What of room `run` starts no thread.
 RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
@@ -71,7 +71,7 @@ RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
     roster.c relief.c clients.c pools.c ports.c doors.c front.c watchdog.c crew.c generation.c services.c \
     succession.c supervisor.c news.c notify.c activation.c descriptors.c \
-    guard.c routes.c migrate.c main.c)
+    guard.c step.c routes.c migrate.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv and Lua hide from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),\

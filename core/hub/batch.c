@@ -9,7 +9,6 @@
 struct lq_batch {
     _Atomic int refs;
     lq_sender from;
-    size_t count;
     size_t len;
     size_t cap;
     char bytes[];
@@ -32,7 +31,7 @@ lq_batch *lq_batch_new(const lq_sender *from, size_t len)
     if (!b) return NULL;
     atomic_init(&b->refs, 1);
     b->from = *from;
-    b->count = b->len = 0;
+    b->len = 0;
     b->cap = cap;
     return b;
 }
@@ -76,13 +75,7 @@ int lq_batch_add(lq_batch **batch, const lq_note *note)
     if (note->bytes.len)
         memcpy(b->bytes + b->len + sizeof h, note->bytes.ptr, note->bytes.len);
     b->len += sizeof h + note->bytes.len;
-    b->count++;
     return 0;
-}
-
-size_t lq_batch_count(const lq_batch *b)
-{
-    return b->count;
 }
 
 size_t lq_batch_bytes(const lq_batch *b)

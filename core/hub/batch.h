@@ -40,7 +40,6 @@ LQ_ANY_THREAD void lq_batch_unref(lq_batch *b);
 /* Copies the bytes. -ENOMEM. `b` may move, and nobody else may have it. */
 int lq_batch_add(lq_batch **b, const lq_note *note) LQ_MUST_CHECK;
 
-size_t lq_batch_count(const lq_batch *b);
 size_t lq_batch_bytes(const lq_batch *b);
 const lq_sender *lq_batch_sender(const lq_batch *b);
 

@@ -2,8 +2,8 @@
 #include "lua/connection_spec.h"
 
 #include <lauxlib.h>
-#include <math.h>
 
+#include "lua/args.h"
 #include "lua/connection.h"
 
 static int mt_spec_gc(lua_State *L)
@@ -28,16 +28,6 @@ static int ref_field(lua_State *L, int i, const char *name)
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-static lua_Number number_field(lua_State *L, int i, const char *name)
-{
-    lua_Number n;
-
-    lua_getfield(L, i, name);
-    n = lua_tonumber(L, -1);
-    lua_pop(L, 1);
-    return n;
-}
-
 lq_connection_spec *lq_push_connection_spec(lua_State *L, int i,
                                             const lq_session_kind *kind)
 {
@@ -50,9 +40,9 @@ lq_connection_spec *lq_push_connection_spec(lua_State *L, int i,
     for (k = 0; k < LQ_CALLBACKS; k++) spec->callbacks[k] = LUA_NOREF;
     luaL_setmetatable(L, LQ_CONNECTION_SPEC_TYPE);
     spec->session.kind = kind;
-    spec->session.max_message = (size_t)number_field(L, i, "max_message");
-    spec->session.max_buffered = (size_t)number_field(L, i, "max_buffered");
-    spec->session.quiet_ms = (uint64_t)ceil(number_field(L, i, "quiet") * 1000);
+    spec->session.max_message = (size_t)lq_integer_field(L, i, "max_message");
+    spec->session.max_buffered = (size_t)lq_integer_field(L, i, "max_buffered");
+    spec->session.quiet_ms = lq_ms_field(L, i, "quiet");
     lq_connection_serve(&spec->session);
     spec->limits.max_message = spec->session.max_message;
     for (k = 0; k < LQ_CALLBACKS; k++)

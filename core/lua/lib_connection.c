@@ -9,36 +9,16 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
-#include "hub/hub.h"
+#include "lua/args.h"
 #include "lua/connection.h"
 #include "lua/error.h"
-#include "lua/pack.h"
+#include "lua/publish.h"
 
 enum { FIELD_CONTEXT = 1, FIELD_ID, FIELD_REMOTE_ADDRESS };
 
 static lq_connection *check_connection(lua_State *L)
 {
     return luaL_checkudata(L, 1, LQ_CONNECTION_TYPE);
-}
-
-static lq_str check_bytes(lua_State *L, int i)
-{
-    lq_str s;
-
-    s.ptr = luaL_checklstring(L, i, &s.len);
-    return s;
-}
-
-static lq_str check_topic(lua_State *L, int i)
-{
-    lq_str topic;
-
-    luaL_checktype(L, i, LUA_TSTRING);
-    topic = check_bytes(L, i);
-    luaL_argcheck(L, topic.len > 0, i, "a topic must not be empty");
-    luaL_argcheck(L, topic.len <= LQ_HUB_TOPIC_MAX, i,
-                  "a topic has at most 255 bytes");
-    return topic;
 }
 
 static int push_send_failure(lua_State *L, int err)
@@ -58,7 +38,7 @@ static int push_send_failure(lua_State *L, int err)
 static int m_send(lua_State *L)
 {
     lq_connection *c = check_connection(L);
-    lq_str data = check_bytes(L, 2);
+    lq_str data = lq_check_str(L, 2);
     bool is_binary = lua_toboolean(L, 3);
     int err;
 
@@ -76,7 +56,7 @@ static int m_send(lua_State *L)
 static int m_subscribe(lua_State *L)
 {
     lq_connection *c = check_connection(L);
-    lq_str topic = check_topic(L, 2);
+    lq_str topic = lq_check_topic(L, 2);
     int err = LQ_ECLOSED;
 
     if (c->session.state == LQ_SESSION_OPEN)
@@ -92,7 +72,7 @@ static int m_subscribe(lua_State *L)
 static int m_unsubscribe(lua_State *L)
 {
     lq_connection *c = check_connection(L);
-    lq_str topic = check_topic(L, 2);
+    lq_str topic = lq_check_topic(L, 2);
 
     if (c->session.state == LQ_SESSION_OPEN)
         lq_audience_unsubscribe(&c->session.all->audience, &c->session, topic);
@@ -103,20 +83,11 @@ static int m_unsubscribe(lua_State *L)
 static int m_publish(lua_State *L)
 {
     lq_connection *c = check_connection(L);
-    lq_str topic = check_topic(L, 2), message = check_bytes(L, 3);
-    bool is_binary = lua_toboolean(L, 4);
-    lq_vm *vm = lq_vm_of(L);
-    int count;
+    lq_str topic = lq_check_topic(L, 2);
+    unsigned how = lua_toboolean(L, 4) ? LQ_HUB_BINARY : LQ_HUB_PLAIN;
 
-    lq_buf_clear(&vm->packed);
-    lq_pack(L, 3, &vm->packed);
-    count = lq_hub_publish(vm->hub, topic, lq_buf_view(&vm->packed),
-                           is_binary ? LQ_HUB_BINARY : LQ_HUB_PLAIN);
-    if (count == -ENOMEM ||
-        lq_connections_publish(vm->connections, topic, message, is_binary,
-                               &c->session) < 0)
-        return luaL_error(L, "not enough memory");
-    lua_pushinteger(L, count < 0 ? 0 : count);
+    (void)lq_check_str(L, 3);
+    lua_pushinteger(L, lq_publish(L, topic, 3, how, &c->session));
     return 1;
 }
 
@@ -129,7 +100,7 @@ static int close_websocket(lua_State *L, lq_connection *c)
         L, code > 0 && code < 5000 && lq_ws_close_code_is_valid((int)code), 2,
         "a close code is 1000 or from 3000 to 4999, or another "
         "one of RFC 6455 that may be sent");
-    if (!lua_isnoneornil(L, 3)) reason = check_bytes(L, 3);
+    if (!lua_isnoneornil(L, 3)) reason = lq_check_str(L, 3);
     luaL_argcheck(L, reason.len <= LQ_WS_CONTROL_MAX - 2, 3,
                   "a reason has at most 123 bytes");
     luaL_argcheck(L, lq_utf8_valid(reason), 3, "a reason must be UTF-8");

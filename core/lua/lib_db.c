@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 
 #include "base/mem.h"
+#include "lua/args.h"
 #include "lua/database.h"
 #include "lua/libs.h"
 
@@ -26,36 +27,6 @@ static struct lq_dbs *check_dbs(lua_State *L)
     if (!vm->dbs) luaL_error(L, "not enough memory");
     lq_list_init(&vm->dbs->open);
     return vm->dbs;
-}
-
-static uint64_t ms_of(lua_State *L, const char *name)
-{
-    lua_Number seconds;
-
-    lua_getfield(L, 1, name);
-    seconds = lua_tonumber(L, -1);
-    lua_pop(L, 1);
-    return (uint64_t)(seconds * 1000 + 0.999);
-}
-
-static lua_Integer integer_of(lua_State *L, const char *name)
-{
-    lua_Integer n;
-
-    lua_getfield(L, 1, name);
-    n = lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    return n;
-}
-
-static bool boolean_of(lua_State *L, const char *name)
-{
-    bool value;
-
-    lua_getfield(L, 1, name);
-    value = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return value;
 }
 
 static void close_database(lq_database *d)
@@ -82,16 +53,16 @@ static int db_open(lua_State *L)
     lua_getfield(L, 1, "url");
     cfg.url.ptr = luaL_checklstring(L, -1, &cfg.url.len);
     cfg.lookups = &dbs->lookups;
-    cfg.size = (int)integer_of(L, "size");
-    cfg.query_ms = ms_of(L, "query_timeout");
-    cfg.acquire_ms = ms_of(L, "acquire_timeout");
-    cfg.connect_ms = ms_of(L, "connect_timeout");
-    cfg.max_waiting = (size_t)integer_of(L, "max_waiting");
-    cfg.prepare = boolean_of(L, "prepare");
-    cfg.cache = (size_t)integer_of(L, "statement_cache");
+    cfg.size = (int)lq_integer_field(L, 1, "size");
+    cfg.query_ms = lq_ms_field(L, 1, "query_timeout");
+    cfg.acquire_ms = lq_ms_field(L, 1, "acquire_timeout");
+    cfg.connect_ms = lq_ms_field(L, 1, "connect_timeout");
+    cfg.max_waiting = (size_t)lq_integer_field(L, 1, "max_waiting");
+    cfg.prepare = lq_boolean_field(L, 1, "prepare");
+    cfg.cache = (size_t)lq_integer_field(L, 1, "statement_cache");
 
     d = lua_newuserdatauv(L, sizeof *d, 0);
-    *d = (lq_database){.has_null = boolean_of(L, "null")};
+    *d = (lq_database){.has_null = lq_boolean_field(L, 1, "null")};
     cfg.on_notify = lq_db_on_notify;
     cfg.data = d;
     lq_list_init(&d->notes);
@@ -100,7 +71,7 @@ static int db_open(lua_State *L)
                      cfg.cache > STATEMENTS ? cfg.cache : STATEMENTS);
     lq_pgtypes_init(&d->types);
     luaL_setmetatable(L, LQ_DB_TYPE);
-    if (boolean_of(L, "shared") && vm->cfg.on_pool)
+    if (lq_boolean_field(L, 1, "shared") && vm->cfg.on_pool)
         err = vm->cfg.on_pool(vm, &cfg, &d->pool, &failure);
     else
         err = lq_pg_pool_open(&d->pool, &cfg, &failure);

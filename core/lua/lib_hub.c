@@ -8,13 +8,11 @@
 #include <lauxlib.h>
 #include <limits.h>
 
-#include "lua/connection.h"
+#include "lua/args.h"
 #include "lua/error.h"
 #include "lua/libs.h"
-#include "lua/pack.h"
+#include "lua/publish.h"
 #include "lua/subscription.h"
-
-enum { KEEP_PACKED = 64 * 1024 }; /* bytes of memory between two messages */
 
 static lq_vm *check_vm(lua_State *L)
 {
@@ -26,32 +24,10 @@ static lq_vm *check_vm(lua_State *L)
     return vm;
 }
 
-static lq_str check_topic(lua_State *L, int i)
-{
-    lq_str topic;
-
-    luaL_checktype(L, i, LUA_TSTRING);
-    topic.ptr = lua_tolstring(L, i, &topic.len);
-    luaL_argcheck(L, topic.len > 0, i, "a topic must not be empty");
-    luaL_argcheck(L, topic.len <= LQ_HUB_TOPIC_MAX, i,
-                  "a topic has at most 255 bytes");
-    return topic;
-}
-
-/* The value at i, lent until the next one. */
-static lq_str pack(lua_State *L, lq_vm *vm, int i)
-{
-    lq_buf_clear(&vm->packed);
-    if (vm->packed.cap > KEEP_PACKED) lq_buf_fini(&vm->packed);
-    luaL_checkany(L, i);
-    lq_pack(L, i, &vm->packed);
-    return (lq_str){lq_buf_ptr(&vm->packed), lq_buf_len(&vm->packed)};
-}
-
 /* hub.subscribe(topic, fn) -> subscription */
 static int hub_subscribe(lua_State *L)
 {
-    lq_str topic = check_topic(L, 1);
+    lq_str topic = lq_check_topic(L, 1);
 
     check_vm(L);
     luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -85,32 +61,14 @@ static unsigned read_options(lua_State *L, int i)
     return how;
 }
 
-/* A string goes to the connections of this worker that subscribe, too. */
-static void publish_here(lua_State *L, lq_vm *vm, lq_str topic, unsigned how)
-{
-    lq_str s;
-
-    if (!vm->connections || lua_type(L, 2) != LUA_TSTRING) return;
-    s.ptr = lua_tolstring(L, 2, &s.len);
-    if (lq_connections_publish(vm->connections, topic, s, how & LQ_HUB_BINARY,
-                               NULL) < 0)
-        luaL_error(L, "not enough memory");
-}
-
 /* hub.publish(topic, value, options?) -> integer */
 static int hub_publish(lua_State *L)
 {
-    lq_str topic = check_topic(L, 1);
-    lq_vm *vm = check_vm(L);
+    lq_str topic = lq_check_topic(L, 1);
     unsigned how = read_options(L, 3);
-    int count = lq_hub_publish(vm->hub, topic, pack(L, vm, 2), how);
 
-    publish_here(L, vm, topic, how);
-    if (count == LQ_EOVERLOADED)
-        count = 0;
-    else if (count < 0)
-        return luaL_error(L, "not enough memory");
-    lua_pushinteger(L, count);
+    check_vm(L);
+    lua_pushinteger(L, lq_publish(L, topic, 2, how, NULL));
     return 1;
 }
 
@@ -118,7 +76,7 @@ static int hub_publish(lua_State *L)
 static int hub_send(lua_State *L)
 {
     lq_vm *vm = check_vm(L);
-    lq_str topic = check_topic(L, 2), name = LQ_STR("");
+    lq_str topic = lq_check_topic(L, 2), name = LQ_STR("");
     lua_Integer id = 0;
     int err;
 
@@ -128,7 +86,7 @@ static int hub_send(lua_State *L)
         id = luaL_checkinteger(L, 1);
     if (id < 0 || id > INT_MAX || (id == 0 && name.len == 0))
         return lq_push_failure(L, LQ_ENORECEIVER, NULL);
-    err = lq_hub_send(vm->hub, (int)id, name, topic, pack(L, vm, 3));
+    err = lq_hub_send(vm->hub, (int)id, name, topic, lq_pack_message(L, 3));
     if (err == -ENOMEM) return luaL_error(L, "not enough memory");
     if (err < 0) return lq_push_failure(L, err, NULL);
     lua_pushboolean(L, true);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "lua/args.h"
 #include "lua/connection.h"
 #include "lua/error.h"
 #include "lua/libs.h"
@@ -251,7 +252,7 @@ static int take(lua_State *L, lq_exchange *x, lq_connection_spec *spec,
     int err;
 
     (void)lq_exchange_forwarded(x, &forwarded, &ignored);
-    err = lq_websocket_init(w, ss, &spec->session, &spec->limits, &a->deflate);
+    err = lq_websocket_init(w, ss, &spec->limits, &a->deflate);
     if (err == 0) err = lq_exchange_detach(x, &c);
     if (err < 0) {
         lq_connection_drop(lq_vm_of(L), o->connection);
@@ -294,26 +295,6 @@ static int handle(lua_State *L)
 
 /* ---- the module --------------------------------------------------------- */
 
-static int integer_field(lua_State *L, int i, const char *name)
-{
-    int n;
-
-    lua_getfield(L, i, name);
-    n = (int)lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    return n;
-}
-
-static bool boolean_field(lua_State *L, int i, const char *name)
-{
-    bool b;
-
-    lua_getfield(L, i, name);
-    b = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return b;
-}
-
 /* websocket.new{ max_message, max_buffered, quiet, deflate, context_takeover,
  * window_bits, protocols, origins, open, message, drain, close } -> handle,
  * spec; all of it has been checked. */
@@ -324,10 +305,10 @@ static int websocket_new(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     spec = lq_push_connection_spec(L, 1, &lq_websocket_kind);
-    spec->deflates = boolean_field(L, 1, "deflate");
+    spec->deflates = lq_boolean_field(L, 1, "deflate");
     spec->deflate_cfg.context_takeover =
-        boolean_field(L, 1, "context_takeover");
-    spec->deflate_cfg.window_bits = integer_field(L, 1, "window_bits");
+        lq_boolean_field(L, 1, "context_takeover");
+    spec->deflate_cfg.window_bits = (int)lq_integer_field(L, 1, "window_bits");
     lua_pushvalue(L, 2);
     lua_pushcclosure(L, handle, 1);
     lua_insert(L, 2);

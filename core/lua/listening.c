@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <unistd.h>
 
+#include "lua/args.h"
 #include "lua/connection.h"
 #include "lua/error.h"
 #include "lua/libs.h"
@@ -129,27 +130,16 @@ static int listen_stats(lua_State *L)
     return 1;
 }
 
-static const char *string_field(lua_State *L, const char *name)
-{
-    const char *s;
-
-    lua_getfield(L, 1, name);
-    s = lua_tostring(L, -1);
-    lua_pop(L, 1); /* the table still has it */
-    return s;
-}
-
 /* stack: options, spec, listener */
 static int open_listener(lua_State *L, listener *l)
 {
     lq_vm *vm = lq_vm_of(L);
-    lq_listen_spec spec = {.address = string_field(L, "address"),
-                           .options = string_field(L, "same")};
+    lq_listen_spec spec = {.address = lq_string_field(L, 1, "address"),
+                           .options = lq_string_field(L, 1, "same")};
     lq_err err;
     uint16_t port;
 
-    lua_getfield(L, 1, "port");
-    spec.port = (uint16_t)lua_tointeger(L, -1);
+    spec.port = (uint16_t)lq_integer_field(L, 1, "port");
     push_listeners(L);
     if (vm->cfg.on_listen(vm, &spec, &l->number, &port, &err) < 0)
         return luaL_error(L, "%s", err.text);
@@ -176,7 +166,7 @@ static int listen_open(lua_State *L)
         return luaL_error(L, "aq.tcp.listen works in workers; App:prepare is "
                              "the place for it");
     spec = lq_push_connection_spec(L, 1, &lq_tcp_kind);
-    framing.ptr = string_field(L, "framing");
+    framing.ptr = lq_string_field(L, 1, "framing");
     framing.len = strlen(framing.ptr);
     spec->framing = (lq_framing)lq_framing_of(framing);
     l = lua_newuserdatauv(L, sizeof *l, 1);

@@ -205,13 +205,6 @@ void lq_pgvalue_push(lua_State *L, const lq_pgreader *in, const lq_pgtype *type,
 
 /* ---- results ------------------------------------------------------------ */
 
-uint32_t lq_pgresult_unknown(const PGresult *r, const lq_pgtypes *ts)
-{
-    uint32_t oid;
-
-    return lq_pgresult_unknowns(r, ts, &oid, 1) ? oid : 0;
-}
-
 int lq_pgresult_unknowns(const PGresult *r, const lq_pgtypes *ts, uint32_t *out,
                          int max)
 {

@@ -34,10 +34,8 @@ typedef struct lq_pgreader {
     bool has_null; /* NULL is aq.null, not absent */
 } lq_pgreader;
 
-/* The first oid among the columns that `types` does not know; 0: none. */
-uint32_t lq_pgresult_unknown(const PGresult *r, const lq_pgtypes *ts);
-
-/* ... all of them, up to `max`. Returns how many. */
+/* The oids among the columns that `types` does not know, up to `max`. Returns
+ * how many. */
 int lq_pgresult_unknowns(const PGresult *r, const lq_pgtypes *ts, uint32_t *out,
                          int max);
 

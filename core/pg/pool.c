@@ -350,10 +350,11 @@ static void drop_conn(lq_pg_pool *p, lq_pg_conn *c)
     lq_pg_conn_close(c, LQ_ELOST);
 }
 
-static void clean(lq_pg_pool *p, lq_pg_conn *c, lq_str sql)
+/* Asks for something of the pool's own (NULL: there was no memory for it),
+ * behind which the connection is good again, or is not. */
+static void tidy(lq_pg_pool *p, lq_pg_conn *c, lq_pg_query *q,
+                 void (*on_done)(lq_pg_query *))
 {
-    lq_pg_query *q = lq_pg_query_text(LQ_PG_RUN, sql);
-
     if (!q) {
         drop_conn(p, c);
         return;
@@ -361,9 +362,14 @@ static void clean(lq_pg_pool *p, lq_pg_conn *c, lq_str sql)
     q->pool = p;
     q->timeout_ms = p->cfg.query_ms;
     q->is_final = true;
-    q->on_done = on_cleaned;
+    q->on_done = on_done;
     q->data = c;
     lq_pg_conn_add(c, q);
+}
+
+static void clean(lq_pg_pool *p, lq_pg_conn *c, lq_str sql)
+{
+    tidy(p, c, lq_pg_query_text(LQ_PG_RUN, sql), on_cleaned);
 }
 
 static void on_copy_ended(lq_pg_query *q)
@@ -373,18 +379,8 @@ static void on_copy_ended(lq_pg_query *q)
 
 static void end_copy(lq_pg_pool *p, lq_pg_conn *c)
 {
-    lq_pg_query *q =
-        lq_pg_query_chunk(LQ_PG_COPY_END, LQ_STR("it was given up"));
-
-    if (!q) {
-        drop_conn(p, c);
-        return;
-    }
-    q->pool = p;
-    q->timeout_ms = p->cfg.query_ms;
-    q->is_final = true;
-    q->on_done = on_copy_ended;
-    lq_pg_conn_add(c, q);
+    tidy(p, c, lq_pg_query_chunk(LQ_PG_COPY_END, LQ_STR("it was given up")),
+         on_copy_ended);
 }
 
 /* The next step, once what is under way has come to its end: a cancel needs it

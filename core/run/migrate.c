@@ -2,7 +2,7 @@
 #include "run/migrate.h"
 
 #include "log/say.h"
-#include "run/initialize.h"
+#include "run/step.h"
 
 /* What Lua gives back says what went wrong; it is empty when all went well. */
 static int report(const lq_initialize *i)
@@ -17,28 +17,8 @@ static int report(const lq_initialize *i)
     return error || text.len ? 1 : 0;
 }
 
+/* What goes wrong is said once, by report. */
 int lq_migrate_run(const lq_options *options, const lq_paths *paths)
 {
-    /* What goes wrong is said once, below. */
-    lq_log log = {.who = "migrate", .level = LQ_LOG_ERROR};
-    lq_initialize_cfg cfg = {
-        .options = options,
-        .paths = paths,
-        .log = &log,
-        .code = lq_code_new(),
-        .generation = 1,
-        .step = "migrate",
-    };
-    lq_initialize *i = NULL;
-    int status = 1;
-
-    if (cfg.code && lq_initialize_new(&i, &cfg) == 0) {
-        lq_initialize_run(i);
-        status = report(i);
-    } else {
-        lq_say("not enough memory to start");
-    }
-    lq_initialize_free(i);
-    lq_code_unref(cfg.code);
-    return status;
+    return lq_step_run("migrate", options, paths, LQ_LOG_ERROR, report);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "log/say.h"
-#include "run/initialize.h"
+#include "run/step.h"
 
 /* Prints it, or what went wrong. */
 static int print_routes(const lq_initialize *i)
@@ -21,25 +21,6 @@ static int print_routes(const lq_initialize *i)
 
 int lq_routes_run(const lq_options *options, const lq_paths *paths)
 {
-    lq_log log = {.who = "routes", .level = (lq_log_level)options->log_level};
-    lq_initialize_cfg cfg = {
-        .options = options,
-        .paths = paths,
-        .log = &log,
-        .code = lq_code_new(),
-        .generation = 1,
-        .step = "routes",
-    };
-    lq_initialize *i = NULL;
-    int status = 1;
-
-    if (cfg.code && lq_initialize_new(&i, &cfg) == 0) {
-        lq_initialize_run(i);
-        status = print_routes(i);
-    } else {
-        lq_say("not enough memory to start");
-    }
-    lq_initialize_free(i);
-    lq_code_unref(cfg.code);
-    return status;
+    return lq_step_run("routes", options, paths,
+                       (lq_log_level)options->log_level, print_routes);
 }
