@@ -17,8 +17,8 @@
 /* Of one state. */
 struct lq_dbs {
     lq_list open;   /* databases that are not closed */
-    size_t lookups; /* names that are being looked up, and shared pools that
-                       have not let go */
+    size_t pending; /* names that are being looked up, last cancels, and shared
+                       pools that have not let go */
     lq_buf bytes;   /* parameters on their way into a query */
     lq_buf params;  /* ... where they stand there: lq_pgparam */
     lq_buf scratch; /* an element of an array */

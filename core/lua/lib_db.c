@@ -52,7 +52,7 @@ static int db_open(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_getfield(L, 1, "url");
     cfg.url.ptr = luaL_checklstring(L, -1, &cfg.url.len);
-    cfg.lookups = &dbs->lookups;
+    cfg.pending = &dbs->pending;
     cfg.size = (int)lq_integer_field(L, 1, "size");
     cfg.query_ms = lq_ms_field(L, 1, "query_timeout");
     cfg.acquire_ms = lq_ms_field(L, 1, "acquire_timeout");
@@ -151,7 +151,7 @@ void lq_db_close(lq_vm *vm)
 
     if (!dbs) return;
     lq_db_finish_decoding(vm);
-    while (dbs->lookups > 0) uv_run(lq_loop_uv(vm->cfg.loop), UV_RUN_ONCE);
+    while (dbs->pending > 0) uv_run(lq_loop_uv(vm->cfg.loop), UV_RUN_ONCE);
     lq_buf_fini(&dbs->bytes);
     lq_buf_fini(&dbs->params);
     lq_buf_fini(&dbs->scratch);

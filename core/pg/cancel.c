@@ -8,7 +8,10 @@
 
 #include "base/mem.h"
 
-enum { CANCEL_CODE = 1234 << 16 | 5678 };
+enum {
+    CANCEL_CODE = 1234 << 16 | 5678,
+    LEFT_MS = 500, /* for one that nobody waits for */
+};
 
 struct lq_pg_cancel {
     uv_poll_t poll;
@@ -17,6 +20,9 @@ struct lq_pg_cancel {
     uint32_t request[4]; /* in the byte order of the network */
     void (*on_done)(void *);
     void *data;
+    lq_loop *loop;
+    lq_timer timer;  /* of one that nobody waits for */
+    size_t *pending; /* ... where that is counted; NULL: it is not one */
 };
 
 static void on_closed(uv_handle_t *handle)
@@ -24,6 +30,7 @@ static void on_closed(uv_handle_t *handle)
     lq_pg_cancel *c = handle->data;
 
     close(c->fd);
+    if (c->pending) --*c->pending;
     lq_mem_free(c);
 }
 
@@ -31,6 +38,7 @@ void lq_pg_cancel_stop(lq_pg_cancel *c)
 {
     if (!c) return;
     c->on_done = NULL;
+    lq_timer_stop(lq_loop_timers(c->loop), &c->timer);
     uv_close((uv_handle_t *)&c->poll, on_closed);
 }
 
@@ -40,7 +48,12 @@ static void finish(lq_pg_cancel *c)
     void *data = c->data;
 
     lq_pg_cancel_stop(c);
-    on_done(data);
+    if (on_done) on_done(data);
+}
+
+static void on_due(lq_timer *timer)
+{
+    lq_pg_cancel_stop(LQ_CONTAINER_OF(timer, lq_pg_cancel, timer));
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -94,6 +107,8 @@ int lq_pg_cancel_start(lq_pg_cancel **out, lq_loop *loop, int fd,
         goto fail;
     }
     c->poll.data = c;
+    c->loop = loop;
+    lq_timer_init(&c->timer, on_due);
     c->request[0] = htonl(sizeof c->request);
     c->request[1] = htonl(CANCEL_CODE);
     c->request[2] = htonl(key[0]);
@@ -110,4 +125,19 @@ int lq_pg_cancel_start(lq_pg_cancel **out, lq_loop *loop, int fd,
 fail:
     lq_mem_free(c);
     return err;
+}
+
+void lq_pg_cancel_leave(lq_loop *loop, int fd, const uint32_t key[2],
+                        size_t *pending)
+{
+    lq_pg_cancel *c;
+
+    if (lq_pg_cancel_start(&c, loop, fd, key, NULL, NULL) < 0) return;
+    if (lq_timer_start(lq_loop_timers(loop), &c->timer,
+                       lq_loop_update(loop) + LEFT_MS) < 0) {
+        lq_pg_cancel_stop(c);
+        return;
+    }
+    c->pending = pending;
+    ++*pending;
 }

@@ -25,7 +25,7 @@ struct lq_pg_keeper {
     lq_list remotes;
     lq_list dirty;   /* of them: with something to tell */
     lq_list flowing; /* parcels with pieces that are not sent */
-    size_t lookups;
+    size_t pending;
 };
 
 static lq_pg_remote *remote_of(lq_list *link)
@@ -385,7 +385,7 @@ static lq_pg_shared *new_shared(lq_pg_keeper *k, const lq_pg_pool_cfg *cfg)
     }
     s->cfg.loop = k->loop;
     s->cfg.log = k->log;
-    s->cfg.lookups = &k->lookups;
+    s->cfg.pending = &k->pending;
     s->cfg.on_notify =
         NULL; /* whoever listens has a pool of his own for that */
     s->cfg.data = NULL;

@@ -7,7 +7,7 @@
  * Owns:    the lists that it makes.
  * Thread:  owner loop.
  * Life:    start -> on_done or abandon; it frees itself, which may be later
- *          than either: libuv cannot take a look-up back. lq_pg_lookups counts
+ *          than either: libuv cannot take a look-up back. *under_way counts
  *          them, for whoever wants to wait.
  * Knows:   url, loop.
  */

@@ -239,7 +239,7 @@ int lq_pg_opening_start(lq_pg_conn *c)
         lq_timer_start(lq_loop_timers(cfg->loop), &c->timer, c->connect_by_ms);
     if (err < 0) return err;
     c->lookup = NULL;
-    err = lq_pg_lookup_start(&l, cfg->loop, cfg->url, cfg->lookups,
+    err = lq_pg_lookup_start(&l, cfg->loop, cfg->url, cfg->pending,
                              on_looked_up, c);
     if (err < 0)
         lq_timer_stop(lq_loop_timers(cfg->loop), &c->timer);

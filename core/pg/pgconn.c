@@ -74,9 +74,22 @@ static void fail_all(lq_list *list, int err, const char *text)
     }
 }
 
+/* What the server is at has nobody left who wants it: without a word it would
+ * come to the end of it first. */
+static void cancel_last(lq_pg_conn *c)
+{
+    const lq_pg_query *q = first(&c->sent);
+
+    if (c->state != LQ_PG_OPEN || c->is_lost || !q || !c->key[0]) return;
+    if (q->kind != LQ_PG_SYNC)
+        lq_pg_cancel_leave(c->cfg->loop, PQsocket(c->pg), c->key,
+                           c->cfg->pending);
+}
+
 void lq_pg_conn_close(lq_pg_conn *c, int err)
 {
     if (c->state == LQ_PG_CLOSING) return;
+    cancel_last(c);
     c->state = LQ_PG_CLOSING;
     lq_timer_stop(timers_of(c), &c->timer);
     lq_list_remove(&c->link);

@@ -42,7 +42,7 @@ typedef struct lq_pg_conn_cfg {
     lq_loop *loop;
     const lq_log *log;
     const lq_pg_url *url;
-    size_t *lookups;  /* under way */
+    size_t *pending;  /* counts names that are looked up, and last cancels */
     lq_list *dirty;   /* connections with something to send */
     uint64_t *errors; /* counts queries that have failed */
     uint64_t connect_ms;
@@ -128,8 +128,8 @@ void lq_pg_conn_abandon(lq_pg_conn *c, lq_pg_query *q);
 /* The asker has taken pieces: the next ones may come, before this returns. */
 void lq_pg_conn_go_on(lq_pg_conn *c, lq_pg_query *q);
 
-/* Closes it; the queries that it still has are failed with `err`. on_lost is
- * not called. */
+/* Closes it; the queries that it still has are failed with `err`, and the
+ * server is asked to give up the one it is at. on_lost is not called. */
 void lq_pg_conn_close(lq_pg_conn *c, int err);
 
 /* Whether a transaction is open. */

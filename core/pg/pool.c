@@ -814,7 +814,7 @@ int lq_pg_pool_open(lq_pg_pool **out, const lq_pg_pool_cfg *cfg, lq_err *err)
         .loop = cfg->loop,
         .log = cfg->log,
         .url = p->url,
-        .lookups = cfg->lookups,
+        .pending = cfg->pending,
         .dirty = &p->dirty,
         .errors = &p->errors,
         .connect_ms = cfg->connect_ms,

@@ -28,8 +28,8 @@ typedef struct lq_pg_pool_cfg {
     lq_loop *loop;
     const lq_log *log;
     lq_str url;      /* copied */
-    size_t *lookups; /* counts names that are being looked up: it outlives the
-                        pool until it is 0 */
+    size_t *pending; /* counts names that are being looked up, and last cancels:
+                        the loop runs on until it is 0 */
     int size;
     uint64_t query_ms; /* 0: no limit */
     uint64_t acquire_ms;

@@ -460,7 +460,7 @@ static lq_pg_remote *new_remote(const lq_pg_pool_cfg *cfg, const void *owner)
     r->head.ops = &ops;
     r->owner = owner;
     r->loop = cfg->loop;
-    r->count = cfg->lookups;
+    r->count = cfg->pending;
     r->turn.run = on_turn;
     lq_pg_outgoing_init(&r->orders);
     lq_pg_outgoing_init(&r->news);

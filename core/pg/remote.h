@@ -17,8 +17,8 @@
 
 #include "pg/keeper.h"
 
-/* Takes part in the keeper's pool of these options, of which loop and lookups
- * are the asker's: *lookups counts what is not freed. `owner`: whom
+/* Takes part in the keeper's pool of these options, of which loop and pending
+ * are the asker's: *pending counts what is not freed. `owner`: whom
  * lq_pg_keeper_evict names. LQ_EINVALID: the URL, `err` says why; -ENOMEM, or
  * libuv's codes. */
 int lq_pg_remote_open(lq_pg_pool **out, lq_pg_keeper *keeper,

@@ -253,6 +253,26 @@ describe("a pool", function()
     assert.are.equal(1, (run "return db:value 'select 1'"))
   end)
 
+  for what, code in pairs {
+    query = "other:query(sleep)",
+    transaction = "other:transaction(function(tx) return tx:query(sleep) end)",
+    stream = "for row in other:each(sleep) do end",
+  } do
+    it("cancels in the server what it was at when it is closed: a " .. what, function()
+      local sleeping = [[select count(*) from pg_stat_activity
+        where state = 'active' and query like 'select pg_sleep(51)%']]
+      run("kept.other = open { size = 1 }")
+      local conn = site:begin(([[local other, sleep = kept.other, "select pg_sleep(51)"
+        pcall(function() %s end)]]):format(code))
+      wait.till(function() return site.postgres:psql(sleeping) == "1" end, 5, "it to run")
+
+      run "kept.other:close()"
+
+      site:answer(conn)
+      wait.till(function() return site.postgres:psql(sleeping) == "0" end, 5, "it to end")
+    end)
+  end
+
   it("never cancels a query beside the one that was left", function()
     assert.are.equal(0, (run(([[
       local db <close> = open { size = 2 }

@@ -243,9 +243,9 @@ describe("aq.db with one pool for all", function()
     start(1, 1)
     assert.are.same({ "closed", "closed", "closed", 1 }, { ask(app:connect { timeout = 10 }, [[
       local other = open { size = 2 }
-      local function asked() return (select(2, other:query "select pg_sleep(30)")) end
+      local function asked() return (select(2, other:query "select pg_sleep(5)")) end
       local function held()
-        local function wait(tx) return tx:query "select pg_sleep(30)" end
+        local function wait(tx) return tx:query "select pg_sleep(5)" end
         return (select(2, other:transaction(wait)))
       end
       local function streamed()
