@@ -7,27 +7,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "pg/giveup.h"
 #include "pg/opening.h"
 #include "pg/pieces.h"
 #include "pg/plain.h"
+#include "pg/steps.h"
 #include "pg/watch.h"
 
-enum {
-    ABANDONED_MS = 20, /* for a query that ends soon by itself */
-    CANCEL_MS = 5000,  /* for the server to give something up */
-    AGAIN_MS = 200,    /* from one cancel to the next one */
-    NAME_CAP = 32,
-};
-
-/* What the server answers to a query, in order. */
-enum { STEP_PREPARE, STEP_DESCRIBE, STEP_RUN, STEP_SYNC };
-
-static lq_pg_query *first(const lq_list *list)
-{
-    return lq_list_is_empty(list)
-               ? NULL
-               : LQ_CONTAINER_OF(list->next, lq_pg_query, link);
-}
+enum { ABANDONED_MS = 20 /* for a query that ends soon by itself */ };
 
 static lq_timers *timers_of(const lq_pg_conn *c)
 {
@@ -58,7 +45,7 @@ static void fail_all(lq_list *list, int err, const char *text)
     char words[sizeof((lq_pg_failure){0}).text];
     const char *last = NULL;
     lq_list *link;
-    lq_pg_query *q = first(list);
+    lq_pg_query *q = lq_pg_first(list);
 
     if (q && q->failure)
         last = PQresultErrorField(q->failure, PG_DIAG_MESSAGE_PRIMARY);
@@ -74,22 +61,10 @@ static void fail_all(lq_list *list, int err, const char *text)
     }
 }
 
-/* What the server is at has nobody left who wants it: without a word it would
- * come to the end of it first. */
-static void cancel_last(lq_pg_conn *c)
-{
-    const lq_pg_query *q = first(&c->sent);
-
-    if (c->state != LQ_PG_OPEN || c->is_lost || !q || !c->key[0]) return;
-    if (q->kind != LQ_PG_SYNC)
-        lq_pg_cancel_leave(c->cfg->loop, PQsocket(c->pg), c->key,
-                           c->cfg->pending);
-}
-
 void lq_pg_conn_close(lq_pg_conn *c, int err)
 {
     if (c->state == LQ_PG_CLOSING) return;
-    cancel_last(c);
+    lq_pg_giveup_last(c);
     c->state = LQ_PG_CLOSING;
     lq_timer_stop(timers_of(c), &c->timer);
     lq_list_remove(&c->link);
@@ -144,15 +119,10 @@ static bool is_paused(const lq_pg_query *q)
     return q->pieces && !q->is_abandoned && lq_pg_pieces_are_full(q->pieces);
 }
 
-static bool is_alone(const lq_pg_conn *c)
-{
-    return c->sent.next != &c->sent && c->sent.next == c->sent.prev;
-}
-
 /* When something is to be done; 0: nothing is. */
 static uint64_t due_of(const lq_pg_conn *c)
 {
-    const lq_pg_query *q = first(&c->sent);
+    const lq_pg_query *q = lq_pg_first(&c->sent);
     uint64_t due = 0;
 
     if (c->state == LQ_PG_CONNECTING) return c->connect_by_ms;
@@ -161,7 +131,7 @@ static uint64_t due_of(const lq_pg_conn *c)
                                                             : c->cancel_by_ms;
     if (!q || is_paused(q)) return 0;
     if (q->timeout_ms) due = c->head_ms + q->timeout_ms;
-    if (q->is_abandoned && !q->is_final && is_alone(c) &&
+    if (q->is_abandoned && !q->is_final && lq_pg_conn_is_alone(c) &&
         (!due || q->since_ms + ABANDONED_MS < due))
         due = q->since_ms + ABANDONED_MS;
     return due;
@@ -177,95 +147,11 @@ static void arm(lq_pg_conn *c)
         lose_it(c, "not enough memory");
 }
 
-/* ---- cancelling --------------------------------------------------------- */
-
-static void add_sync(lq_pg_conn *c)
-{
-    lq_pg_query *q = lq_pg_query_new(LQ_PG_SYNC, 0, 0, 0);
-
-    if (!q) return; /* cancel_by_ms ends it */
-    q->is_abandoned = true;
-    q->is_final = true;
-    c->syncing++;
-    q->conn = c;
-    q->state = LQ_PG_UNSENT;
-    q->link.prev = &c->unsent; /* in front */
-    q->link.next = c->unsent.next;
-    c->unsent.next->prev = &q->link;
-    c->unsent.next = &q->link;
-    c->load++;
-    lq_pg_conn_flush(c);
-}
-
-static void on_cancelled(void *data)
-{
-    lq_pg_conn *c = data;
-
-    c->cancel = NULL;
-    c->again_ms = lq_loop_now(c->cfg->loop) + AGAIN_MS;
-    add_sync(c);
-}
-
-static void stall(lq_pg_conn *c, uint64_t now_ms)
-{
-    c->is_stalled = true;
-    c->cancel_by_ms = now_ms + CANCEL_MS;
-    c->cfg->on_change(c);
-}
-
-/* Without a key nothing can be asked for: it has until cancel_by_ms. */
-static void cancel(lq_pg_conn *c)
-{
-    lq_pg_cancel *made;
-
-    if (c->state != LQ_PG_OPEN || !c->key[0]) return;
-    if (lq_pg_cancel_start(&made, c->cfg->loop, PQsocket(c->pg), c->key,
-                           on_cancelled, c) == 0)
-        c->cancel = made;
-    else
-        c->again_ms = lq_loop_now(c->cfg->loop) + AGAIN_MS;
-}
-
-/* A server that has not read the query when the cancel comes knows of nothing
- * to cancel. */
-static void cancel_again(lq_pg_conn *c)
-{
-    const lq_pg_query *q = first(&c->sent);
-
-    c->again_ms = 0;
-    if (!c->cancel && q && q->kind != LQ_PG_SYNC) cancel(c);
-}
-
 static void flush_later(lq_pg_conn *c)
 {
     if (!lq_list_is_empty(&c->dirty)) return;
     lq_list_push_back(c->cfg->dirty, &c->dirty);
     lq_loop_again(c->cfg->loop);
-}
-
-/* The server is done with what was to be given up; what its holder has asked
- * for meanwhile goes out. */
-static void unstall(lq_pg_conn *c)
-{
-    if (!c->is_stalled || c->cancel || c->syncing) return;
-    c->is_stalled = false;
-    c->cancel_by_ms = c->again_ms = 0;
-    if (!lq_list_is_empty(&c->unsent)) flush_later(c);
-}
-
-static void give_up_head(lq_pg_conn *c, uint64_t now_ms)
-{
-    lq_pg_query *q = first(&c->sent);
-    bool can_cancel = is_alone(c) && !q->is_final;
-
-    if (!q->is_abandoned) {
-        lq_pg_query_fail(q, LQ_EQUERYTIMEOUT, NULL);
-        q->is_told = true;
-        q->on_done(q);
-    }
-    if (c->state != LQ_PG_OPEN) return;
-    stall(c, now_ms);
-    if (can_cancel) cancel(c);
 }
 
 static void on_due(lq_timer *timer)
@@ -287,132 +173,21 @@ static void on_due(lq_timer *timer)
             return;
         }
         if (c->cancel_by_ms)
-            cancel_again(c);
+            lq_pg_giveup_again(c);
         else
-            give_up_head(c, now_ms);
+            lq_pg_giveup_head(c, now_ms);
     }
     if (c->state == LQ_PG_OPEN) arm(c);
 }
 
 /* ---- sending ------------------------------------------------------------ */
 
-static void add_step(lq_pg_query *q, int step)
-{
-    q->steps[q->step_count++] = (uint8_t)step;
-}
-
-static lq_str sql_of(const lq_pg_statement *st)
-{
-    return (lq_str){st->sql, st->len};
-}
-
-static void name_of(char *name, const lq_pg_entry *e)
-{
-    snprintf(name, NAME_CAP, "lq_%llu", (unsigned long long)e->number);
-}
-
-/* Forgets a statement and lets the server forget it. */
-static void close_statement(lq_pg_conn *c, lq_pg_entry *e)
-{
-    char name[NAME_CAP], sql[NAME_CAP + 16];
-    lq_pg_query *q;
-
-    name_of(name, e);
-    snprintf(sql, sizeof sql, "deallocate %s", name);
-    lq_pg_cache_remove(&c->prepared, e);
-    q = lq_pg_query_text(LQ_PG_RUN, (lq_str){sql, strlen(sql)});
-    if (!q) return;
-    q->is_abandoned = true;
-    lq_pg_conn_add(c, q);
-}
-
-static bool has_same_types(const lq_pg_statement *a, const lq_pg_statement *b)
-{
-    return a == b || a->count < 0 || b->count < 0 ||
-           (a->count == b->count &&
-            memcmp(a->types, b->types, sizeof *a->types * (size_t)a->count) ==
-                0);
-}
-
-/* Makes the statement known to the server under `name`, "" when that is not
- * for long. Returns whether libpq has taken it. */
-static bool prepare(lq_pg_conn *c, lq_pg_query *q, lq_pg_statement *st,
-                    char *name)
-{
-    bool is_kept = c->cfg->prepare && st->class == LQ_PG_PLAIN;
-    lq_pg_entry *e = NULL, *old;
-
-    if (is_kept) e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
-    if (e && !has_same_types(e->statement, st)) {
-        close_statement(c, e);
-        e = NULL;
-    } else if (e) {
-        name_of(name, e);
-        return true;
-    }
-    q->was_cached = false;
-    old = is_kept ? lq_pg_cache_oldest(&c->prepared) : NULL;
-    if (old) close_statement(c, old);
-    if (is_kept) e = lq_pg_cache_put(&c->prepared, st);
-    name[0] = '\0';
-    if (e) name_of(name, e);
-    add_step(q, STEP_PREPARE);
-    return PQsendPrepare(c->pg, name, st->sql, st->count > 0 ? st->count : 0,
-                         st->types) == 1;
-}
-
-static bool send_item(lq_pg_conn *c, lq_pg_query *q, const lq_pg_item *it)
-{
-    const char *const *values = q->value_ptrs + it->first;
-    const int *lens = q->value_lens + it->first;
-    const int *formats = q->value_formats + it->first;
-    lq_pg_statement *st = it->statement;
-    char name[NAME_CAP];
-
-    if (!c->cfg->prepare || st->class != LQ_PG_PLAIN ||
-        q->kind == LQ_PG_STREAM) {
-        add_step(q, STEP_RUN);
-        return PQsendQueryParams(c->pg, st->sql, it->count,
-                                 st->count > 0 ? st->types : NULL, values, lens,
-                                 formats, st->is_binary) == 1;
-    }
-    if (!prepare(c, q, st, name)) return false;
-    add_step(q, STEP_RUN);
-    return PQsendQueryPrepared(c->pg, name, it->count, values, lens, formats,
-                               st->is_binary) == 1;
-}
-
-static bool send_describe(lq_pg_conn *c, lq_pg_query *q)
-{
-    char name[NAME_CAP];
-
-    if (!prepare(c, q, q->items[0].statement, name)) return false;
-    add_step(q, STEP_DESCRIBE);
-    return PQsendDescribePrepared(c->pg, name) == 1;
-}
-
-static bool send_steps(lq_pg_conn *c, lq_pg_query *q)
-{
-    int i;
-
-    q->was_cached = true;
-    if (q->kind == LQ_PG_DESCRIBE) {
-        if (!send_describe(c, q)) return false;
-    } else {
-        for (i = 0; i < q->count; i++)
-            if (!send_item(c, q, &q->items[i])) return false;
-    }
-    if (q->kind == LQ_PG_STREAM && !PQsetSingleRowMode(c->pg)) return false;
-    add_step(q, STEP_SYNC);
-    return PQpipelineSync(c->pg) == 1;
-}
-
 static void on_poll(uv_poll_t *handle, int status, int events);
 static void read_results(lq_pg_conn *c);
 
 static void watch(lq_pg_conn *c)
 {
-    const lq_pg_query *q = first(&c->sent);
+    const lq_pg_query *q = lq_pg_first(&c->sent);
     int events = c->is_blocked ? UV_WRITABLE : 0;
 
     if (c->state != LQ_PG_OPEN || PQsocket(c->pg) < 0) return;
@@ -439,7 +214,8 @@ static bool send_one(lq_pg_conn *c, lq_pg_query *q)
     lq_list_remove(&q->link);
     lq_list_push_back(&c->sent, &q->link);
     q->state = LQ_PG_SENT;
-    if (lq_pg_is_plain(q->kind) ? !lq_pg_plain_send(c, q) : !send_steps(c, q)) {
+    if (lq_pg_is_plain(q->kind) ? !lq_pg_plain_send(c, q)
+                                : !lq_pg_steps_send(c, q)) {
         lose_it(c, NULL);
         return false;
     }
@@ -469,9 +245,9 @@ void lq_pg_conn_flush(lq_pg_conn *c)
 
     lq_list_remove(&c->dirty);
     if (c->state != LQ_PG_OPEN) return;
-    while (may_send(c, q = first(&c->unsent)))
+    while (may_send(c, q = lq_pg_first(&c->unsent)))
         if (!send_one(c, q)) return;
-    if ((q = first(&c->sent)) && lq_pg_is_chunk(q->kind)) {
+    if ((q = lq_pg_first(&c->sent)) && lq_pg_is_chunk(q->kind)) {
         read_results(c); /* one that is out is over */
         if (c->state != LQ_PG_OPEN) return;
     }
@@ -512,22 +288,9 @@ static bool may_retry(const lq_pg_conn *c, const lq_pg_query *q)
            strcmp(where, "RevalidateCachedQuery") == 0;
 }
 
-static void forget_statements(lq_pg_conn *c, const lq_pg_query *q)
-{
-    const lq_pg_statement *st;
-    lq_pg_entry *e;
-    int i;
-
-    for (i = 0; i < q->count; i++) {
-        st = q->items[i].statement;
-        e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
-        if (e) lq_pg_cache_remove(&c->prepared, e);
-    }
-}
-
 static void retry(lq_pg_conn *c, lq_pg_query *q)
 {
-    forget_statements(c, q);
+    lq_pg_steps_forget(c, q);
     lq_pg_query_reset(q);
     q->is_retried = true;
     q->state = LQ_PG_UNSENT;
@@ -565,14 +328,15 @@ static void finish(lq_pg_conn *c, lq_pg_query *q)
     if (q->kind == LQ_PG_SCRIPT) lq_pg_cache_clear(&c->prepared);
     c->load--;
     if (q->kind == LQ_PG_SYNC) c->syncing--;
-    if (c->is_stalled) unstall(c);
+    /* What its holder has asked for meanwhile. */
+    if (lq_pg_giveup_ends(c) && !lq_list_is_empty(&c->unsent)) flush_later(c);
     finish_told(q);
     if (c->state == LQ_PG_OPEN) c->cfg->on_change(c);
 }
 
 static void keep_failure(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
 {
-    if (q->steps[q->step] == STEP_PREPARE) forget_statements(c, q);
+    if (q->steps[q->step] == LQ_PG_STEP_PREPARE) lq_pg_steps_forget(c, q);
     if (q->failure)
         PQclear(r);
     else
@@ -582,8 +346,8 @@ static void keep_failure(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
 static void keep_result(lq_pg_query *q, PGresult *r)
 {
     switch (q->steps[q->step]) {
-    case STEP_DESCRIBE: q->items[0].result = r; return;
-    case STEP_RUN: q->items[q->item++].result = r; return;
+    case LQ_PG_STEP_DESCRIBE: q->items[0].result = r; return;
+    case LQ_PG_STEP_RUN: q->items[q->item++].result = r; return;
     default: PQclear(r);
     }
 }
@@ -657,7 +421,8 @@ static void read_results(lq_pg_conn *c)
     PGresult *r;
     int empty = 0;
 
-    while (c->state == LQ_PG_OPEN && (q = first(&c->sent)) && !is_paused(q)) {
+    while (c->state == LQ_PG_OPEN && (q = lq_pg_first(&c->sent)) &&
+           !is_paused(q)) {
         if (lq_pg_is_plain(q->kind)) {
             if (!read_plain(c, q)) return;
             continue;
@@ -669,7 +434,7 @@ static void read_results(lq_pg_conn *c)
             on_result(c, q, r);
         } else if (++empty > 3) {
             lose_it(c, "the server's answers do not fit what was asked");
-        } else if (q->has_result && q->steps[q->step] != STEP_SYNC) {
+        } else if (q->has_result && q->steps[q->step] != LQ_PG_STEP_SYNC) {
             q->step++;
             q->has_result = false;
         }

@@ -4,10 +4,6 @@
  * neighbour along. What is added in a turn of the loop goes out at its end. The
  * socket is always read, also while it is written to.
  *
- * A cancel hits whatever the server works on just then. So it goes out only
- * when the query that it is meant for is alone, and nothing else is sent until
- * it is over and a sync has come back.
- *
  * Owns:    the PGconn, its poll handle, the queries that were added and are not
  *          over.
  * Thread:  owner loop.
@@ -82,7 +78,7 @@ struct lq_pg_conn {
     void *holder;     /* the pool's: who has it for himself; NULL: everybody */
     bool is_reserved; /* the pool's: takes nothing until it is idle */
     uint8_t cleaning; /* the pool's: what is left to be done behind a lease */
-    bool is_stalled;  /* it sends nothing: a cancel is under way */
+    bool is_stalled;  /* it sends nothing (giveup.h) */
     bool is_blocked;  /* the socket takes no more */
     bool is_plain;    /* out of pipeline mode */
     bool is_copying;  /* it takes chunks and nothing else */

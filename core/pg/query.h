@@ -101,6 +101,13 @@ struct lq_pg_query {
     struct lq_pg_pieces *pieces;
 };
 
+/* The first of a list; NULL: it is empty. */
+static inline lq_pg_query *lq_pg_first(const lq_list *list)
+{
+    return list->next == list ? NULL
+                              : LQ_CONTAINER_OF(list->next, lq_pg_query, link);
+}
+
 /* A query of `count` items that have `values` parameters together, with `len`
  * bytes. NULL: no memory. */
 lq_pg_query *lq_pg_query_new(lq_pg_kind kind, int count, int values,

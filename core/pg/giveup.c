@@ -1,0 +1,105 @@
+/* giveup.c - see giveup.h. */
+#include "pg/giveup.h"
+
+#include <libpq-fe.h>
+
+enum {
+    CANCEL_MS = 5000, /* for the server to give something up */
+    AGAIN_MS = 200,   /* from one cancel to the next one */
+};
+
+bool lq_pg_conn_is_alone(const lq_pg_conn *c)
+{
+    return c->sent.next != &c->sent && c->sent.next == c->sent.prev;
+}
+
+static void add_sync(lq_pg_conn *c)
+{
+    lq_pg_query *q = lq_pg_query_new(LQ_PG_SYNC, 0, 0, 0);
+
+    if (!q) return; /* cancel_by_ms ends it */
+    q->is_abandoned = true;
+    q->is_final = true;
+    c->syncing++;
+    q->conn = c;
+    q->state = LQ_PG_UNSENT;
+    q->link.prev = &c->unsent; /* in front */
+    q->link.next = c->unsent.next;
+    c->unsent.next->prev = &q->link;
+    c->unsent.next = &q->link;
+    c->load++;
+    lq_pg_conn_flush(c);
+}
+
+static void on_cancelled(void *data)
+{
+    lq_pg_conn *c = data;
+
+    c->cancel = NULL;
+    c->again_ms = lq_loop_now(c->cfg->loop) + AGAIN_MS;
+    add_sync(c);
+}
+
+static void stall(lq_pg_conn *c, uint64_t now_ms)
+{
+    c->is_stalled = true;
+    c->cancel_by_ms = now_ms + CANCEL_MS;
+    c->cfg->on_change(c);
+}
+
+/* Without a key nothing can be asked for: it has until cancel_by_ms. */
+static void cancel(lq_pg_conn *c)
+{
+    lq_pg_cancel *made;
+
+    if (c->state != LQ_PG_OPEN || !c->key[0]) return;
+    if (lq_pg_cancel_start(&made, c->cfg->loop, PQsocket(c->pg), c->key,
+                           on_cancelled, c) == 0)
+        c->cancel = made;
+    else
+        c->again_ms = lq_loop_now(c->cfg->loop) + AGAIN_MS;
+}
+
+/* A server that has not read the query when the cancel comes knows of nothing
+ * to cancel. */
+void lq_pg_giveup_again(lq_pg_conn *c)
+{
+    const lq_pg_query *q = lq_pg_first(&c->sent);
+
+    c->again_ms = 0;
+    if (!c->cancel && q && q->kind != LQ_PG_SYNC) cancel(c);
+}
+
+bool lq_pg_giveup_ends(lq_pg_conn *c)
+{
+    if (!c->is_stalled || c->cancel || c->syncing) return false;
+    c->is_stalled = false;
+    c->cancel_by_ms = c->again_ms = 0;
+    return true;
+}
+
+void lq_pg_giveup_head(lq_pg_conn *c, uint64_t now_ms)
+{
+    lq_pg_query *q = lq_pg_first(&c->sent);
+    bool can_cancel = lq_pg_conn_is_alone(c) && !q->is_final;
+
+    if (!q->is_abandoned) {
+        lq_pg_query_fail(q, LQ_EQUERYTIMEOUT, NULL);
+        q->is_told = true;
+        q->on_done(q);
+    }
+    if (c->state != LQ_PG_OPEN) return;
+    stall(c, now_ms);
+    if (can_cancel) cancel(c);
+}
+
+/* What the server is at has nobody left who wants it: without a word it would
+ * come to the end of it first. A COMMIT may. */
+void lq_pg_giveup_last(const lq_pg_conn *c)
+{
+    const lq_pg_query *q = lq_pg_first(&c->sent);
+
+    if (c->state != LQ_PG_OPEN || c->is_lost || !c->key[0]) return;
+    if (!q || q->kind == LQ_PG_SYNC || q->is_final) return;
+    lq_pg_cancel_leave(c->cfg->loop, PQsocket(c->pg), c->key, c->cfg->pending);
+}
