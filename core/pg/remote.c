@@ -473,6 +473,14 @@ static lq_pg_remote *new_remote(const lq_pg_pool_cfg *cfg, const void *owner)
     return r;
 }
 
+/* At once: in this very turn its thread may be lost, and with it what would go
+ * out at its end. The keeper could not take the user away from the pool. */
+static void join(lq_pg_remote *r)
+{
+    r->join.type = LQ_PG_ORDER_JOIN;
+    lq_pg_keeper_tell(r->keeper, &r->join);
+}
+
 int lq_pg_remote_open(lq_pg_pool **out, lq_pg_keeper *keeper,
                       const lq_pg_pool_cfg *cfg, const void *owner, lq_err *why)
 {
@@ -493,7 +501,7 @@ int lq_pg_remote_open(lq_pg_pool **out, lq_pg_keeper *keeper,
         return -ENOMEM;
     }
     lq_loop_on_turn(cfg->loop, &r->turn);
-    order(r, &r->join, LQ_PG_ORDER_JOIN);
+    join(r);
     *out = (lq_pg_pool *)r;
     return 0;
 }

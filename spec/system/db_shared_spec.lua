@@ -295,6 +295,19 @@ describe("aq.db with one pool for all", function()
     assert.are.equal(1, sessions())
   end)
 
+  it("does not count a worker that breaks while it opens a database", function()
+    start(2, 1)
+    local conns = connect_to(2)
+
+    assert.are.equal(1, (ask(conns[2],
+      "kept.other = open { size = 2 } return kept.other:value 'select 1'")))
+    begin(conns[1], "kept.other = open { size = 2 } panic()")
+    assert.is_nil((conns[1]:read_response()))
+    ask(conns[2], "kept.other:close() return true")
+
+    wait.till(function() return sessions() == 0 end, 10, "the last session to end")
+  end)
+
   it("rolls back what a stuck worker held, which may come back", function()
     start(2, 1, "--busy-timeout", "0.2")
     local conns = connect_to(2)
