@@ -62,12 +62,25 @@ local function quote(channel)
   return '"' .. channel:gsub('"', '""') .. '"'
 end
 
---- Listens to every channel that somebody wants.
-local function listen_to_all(listener, session)
+local function channels_but(listener, known)
+  local list = {}
   for channel in pairs(listener.channels) do
-    local ok, err = session:query("listen " .. quote(channel))
-    if not ok then return nil, err end
+    if not known[channel] then list[#list + 1] = channel end
   end
+  return list
+end
+
+--- Listens to every channel that somebody wants, also to those that are added meanwhile.
+local function listen_to_all(listener, session)
+  local heard = {}
+  repeat
+    local channels = channels_but(listener, heard)
+    for _, channel in ipairs(channels) do
+      local ok, err = session:query("listen " .. quote(channel))
+      if not ok then return nil, err end
+      heard[channel] = true
+    end
+  until #channels == 0
   return true
 end
 
@@ -190,13 +203,8 @@ end
 function m.subscribe(listener, channel, fn)
   local sub = setmetatable({ channel = channel, first = 1, fn = fn, last = 0,
     listener = listener, queue = {} }, subscription_mt)
-  local subs = listener.channels[channel]
 
-  if subs and listener.session then
-    subs[#subs + 1] = sub
-    return sub
-  end
-  listener.channels[channel] = subs or {}
+  listener.channels[channel] = listener.channels[channel] or {}
   table.insert(listener.channels[channel], sub)
   local pending <close> = setmetatable({ sub = sub }, pending_mt)
   local ok, err = await(listener, channel)

@@ -72,6 +72,26 @@ for _, workers in ipairs { 1, 3 } do
         return first, second]] })
     end)
 
+    it("hears whatever is sent behind its return, however many subscribe at a time", function()
+      assert.are.equal(300, (run [[
+        local other <close> = open()
+        local count, tasks = 0, {}
+        for i = 1, 300 do
+          tasks[i] = function()
+            if i > 100 then aq.sleep(0.001 + i * 0.0001) end
+            local heard = false
+            local channel = "c" .. i // 2
+            local sub <close> = assert(other:listen(channel, function() heard = true end))
+            assert(db:notify(channel))
+            local by = aq.now() + 5
+            while not heard and aq.now() < by do aq.sleep(0.002) end
+            if heard then count = count + 1 end
+          end
+        end
+        aq.all(tasks)
+        return count]]))
+    end)
+
     it("runs the function of one subscription one payload after another", function()
       assert.are.same({ { "in1", "out1", "in2", "out2" } }, { run [[
         local seen = {}
