@@ -62,6 +62,10 @@ describe("luaqueduct.cli.migrations", function()
       assert.are.same({ "drop table t" }, texts(result.down))
     end)
 
+    it("takes a file that begins with a byte order mark as if it had none", function()
+      assert.are.same(parse(TEXT), parse("\xEF\xBB\xBF" .. TEXT))
+    end)
+
     it("tells lines of the file", function()
       assert.are.equal(2, parse(TEXT).up.statements[1].line)
       assert.are.equal(4, parse(TEXT).down.statements[1].line)
@@ -124,7 +128,7 @@ describe("luaqueduct.cli.migrations", function()
     end)
 
     it("refuses names without a number, and a number twice", function()
-      for _, name in ipairs { "a.sql", "1.sql", "_a.sql", "1_.sql", "1_a b.sql",
+      for _, name in ipairs { "a.sql", "1.sql", "_a.sql", "1_.sql", "1_a b.sql", "1_a.SQL",
         ("9"):rep(30) .. "_a.sql" } do
         assert.are.same({ nil, name .. ": expected a name such as 0001_create_notes.sql" },
           { migrations.list { name } })
@@ -143,6 +147,7 @@ describe("luaqueduct.cli.migrations", function()
 
     it("refuses a folder that has strange names", function()
       assert.is_nil(migrations.next_file({ "x.sql" }, "a"))
+      assert.is_nil(migrations.next_file({ math.maxinteger .. "_x.sql" }, "a"))
     end)
   end)
 

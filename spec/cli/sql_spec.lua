@@ -82,6 +82,17 @@ describe("luaqueduct.cli.sql", function()
       for i = 0, #text do assert.is_true(#sql.split(text:sub(1, i)) <= 2) end
     end)
 
+    it("takes a long text in a time that grows with its length only", function()
+      local count = 50000
+      local begun = os.clock()
+
+      local list = sql.split(("insert into t values (1, 'a text of some length');\n"):rep(count))
+
+      assert.are.equal(count, #list)
+      assert.are.equal(count, list[count].line)
+      assert.is_true(os.clock() - begun < 20)
+    end)
+
     it("tells the line and the first words, in lower case", function()
       local list = sql.split("\n-- a\nCreate OR replace VIEW v AS select 1;\n\n\n  Commit", 10)
 

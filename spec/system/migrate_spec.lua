@@ -52,6 +52,16 @@ describe("luaqueduct migrate", function()
     return result.stderr, result.stdout
   end
 
+  --- Begins `up`; returns its process and its output once it has the lock.
+  local function begin()
+    local argv = { server.binary(), "migrate", "up", "--dir", dir, "--url", postgres.url }
+    local first, out = assert(proc.spawn(argv, { env = command.environment() }))
+    wait.till(function()
+      return postgres:psql "select count(*) from pg_locks where locktype = 'advisory'" == "1"
+    end, 10, "the lock")
+    return first, out
+  end
+
   local function applied()
     return postgres:psql "select string_agg(name, ' ' order by number) from luaqueduct_migrations"
   end
@@ -182,6 +192,25 @@ describe("luaqueduct migrate", function()
     assert.are.equal("notes", postgres:psql "select to_regclass('notes')")
   end)
 
+  it("does not count what leaves a transaction open", function()
+    write("0001_notes.sql", "-- no transaction\n-- up\nbegin;\ncreate table notes ();\n")
+
+    assert.matches("0001_notes.sql:2: leaves a transaction open", (refused "up"))
+
+    assert.are.equal("", applied())
+    assert.are.equal("", postgres:psql "select to_regclass('notes')")
+  end)
+
+  it("names file and line of what it cannot send", function()
+    for text, message in pairs { ["select '\0';"] = "SQL has no NUL in it",
+      ["copy notes from stdin;"] = "copy has functions of its own" } do
+      write("0001_notes.sql", "-- up\n\n" .. text .. "\n")
+
+      assert.matches("^luaqueduct: ./0001_notes.sql:3: [^\n]*" .. message .. "[^\n]*\n$",
+        (refused "up"))
+    end
+  end)
+
   it("takes functions and quotes as they stand", function()
     write("0001_all.sql", [[
 -- up
@@ -213,12 +242,8 @@ insert into "semi;colon" values (f());
 
   it("lets a second runner wait for the first", function()
     write("0001_notes.sql", "-- up\ncreate table notes ();\nselect pg_sleep(1);\n")
-    local argv = { server.binary(), "migrate", "up", "--dir", dir, "--url", postgres.url }
-    local first, out = assert(proc.spawn(argv, { env = command.environment() }))
+    local first, out = begin()
     finally(function() proc.close(out) end)
-    wait.till(function()
-      return postgres:psql "select count(*) from pg_locks where locktype = 'advisory'" == "1"
-    end, 10, "the lock")
 
     local second = run "up"
 
@@ -226,6 +251,21 @@ insert into "semi;colon" values (f());
     assert.are.equal(0, second.status)
     assert.are.equal(0, proc.wait(first, 10))
     assert.are.equal("up    0001_notes\n", proc.read(out, 5))
+  end)
+
+  it("is not in the way of what the first one builds concurrently", function()
+    write("0001_notes.sql", NOTES)
+    done "up"
+    write("0002_index.sql", "-- no transaction\n-- up\nselect pg_sleep(1);\n"
+      .. "create index concurrently i on notes (id);\n")
+    local first, out = begin()
+    finally(function() proc.close(out) end)
+
+    assert.are.equal("waiting for another runner\nnothing to do\n", done "up")
+
+    assert.are.equal(0, proc.wait(first, 10))
+    assert.are.equal("t",
+      postgres:psql "select indisvalid from pg_index where indexrelid = 'i'::regclass")
   end)
 
   it("leaves the lock to the next when it is killed", function()
@@ -267,6 +307,15 @@ insert into "semi;colon" values (f());
     assert.are.equal(0, status({ "--url", postgres.tcp_url }, "postgres://nowhere/x").status)
     assert.are.equal("luaqueduct: expected --url URL, or a URL in DATABASE_URL\n",
       status({}, false).stderr)
+  end)
+
+  it("says in one line that a URL is none", function()
+    local function said(url)
+      return server.run({ "migrate", "up", "--dir", dir, "--url", url }).stderr
+    end
+
+    assert.are.equal("luaqueduct: the url must begin with postgres://\n", said "host=/tmp")
+    assert.are.equal("luaqueduct: the url has a port that is none\n", said "postgres://h:x/y")
   end)
 
   it("says why there is no server, and never the password", function()

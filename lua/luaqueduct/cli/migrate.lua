@@ -6,13 +6,16 @@
 -- Suspends the task while the database works.
 -- Failure: a message; what was applied before it stays.
 
+local core = require "luaqueduct.core.db"
 local folder = require "luaqueduct.core.folder"
 local migrations = require "luaqueduct.cli.migrations"
 local sql = require "luaqueduct.cli.sql"
+local task = require "luaqueduct.core.task"
 
 local m = {}
 
 local LOCK = 0x6c75617165647563 -- of all runners, in each database
+local LOCK_PAUSE = 0.2 -- seconds
 
 local TABLE = [[
 create table if not exists %s (
@@ -22,7 +25,7 @@ create table if not exists %s (
   applied_at timestamptz not null default now()
 )]]
 
-local PATIENCE = 1e9 -- seconds: indexes take long, and so do other runners
+local PATIENCE = 1e9 -- seconds: indexes take long
 
 local TEMPLATE = "-- up\n\n-- down\n"
 
@@ -67,18 +70,31 @@ local function read_applied(session, name)
     .. "'YYYY-MM-DD HH24:MI:SS') as applied_at from " .. name .. " order by number")
 end
 
---- One runner at a time; the others wait here.
+local function try_lock(session)
+  return ask(session, "select pg_try_advisory_lock($1) as ours", LOCK)[1].ours
+end
+
+--- One runner at a time; the others wait here. They ask again and again: a statement that waited in
+--- the server would be in the way of the first one's `create index concurrently`, which waits for
+--- all that run.
 local function lock(session)
-  if ask(session, "select pg_try_advisory_lock($1) as ours", LOCK)[1].ours then return end
+  if try_lock(session) then return end
   say "waiting for another runner"
-  ask(session, "select pg_advisory_lock($1)::text as done", LOCK)
+  repeat task.sleep(LOCK_PAUSE) until try_lock(session)
+end
+
+--- What was raised, without the place where.
+local function without_place(err)
+  return (tostring(err):gsub("^%S+:%d+: ", ""))
 end
 
 --- Runs a file's statements; raises with file and line.
 local function run_statements(session, migration, part)
   for _, statement in ipairs(part.statements) do
-    local rows, err = session:query(statement.text)
-    if not rows then
+    local was_sent, rows, err = pcall(session.query, session, statement.text)
+    if not was_sent then
+      fail(("%s:%d: %s"):format(migration.path, statement.line, without_place(rows)))
+    elseif not rows then
       fail(("%s:%d: %s"):format(migration.path, sql.line_at(statement, err.position),
         text_of(err)))
     end
@@ -88,12 +104,19 @@ local function run_statements(session, migration, part)
   ask(session, "reset all")
 end
 
+--- What it begins it must end: what is recorded in an open transaction is not recorded.
+local function run_bare(session, migration, part, record)
+  run_statements(session, migration, part)
+  if core.is_in_transaction(session) then
+    fail(("%s:%d: leaves a transaction open, which is rolled back"):format(migration.path,
+      part.line))
+  end
+  record()
+end
+
 --- `record` runs behind the statements, in their transaction if there is one.
 local function run_part(session, migration, part, record)
-  if not part.in_transaction then
-    run_statements(session, migration, part)
-    return record()
-  end
+  if not part.in_transaction then return run_bare(session, migration, part, record) end
   ask(session, "begin")
   local done, err = pcall(function()
     run_statements(session, migration, part)
@@ -107,12 +130,18 @@ local function run_part(session, migration, part, record)
   if not rows then fail(("%s: %s"):format(migration.path, text_of(why))) end
 end
 
---- Runs `fn(session)` on a connection of its own.
-local function with_session(options, fn)
+local function open(options)
   local url = options.url or os.getenv "DATABASE_URL"
   if not url or url == "" then fail "expected --url URL, or a URL in DATABASE_URL" end
-  local db <close> = require("luaqueduct.db").open { url = url, size = 1, prepare = false,
-    query_timeout = PATIENCE }
+  local is_open, db = pcall(require("luaqueduct.db").open, { url = url, size = 1, prepare = false,
+    query_timeout = PATIENCE })
+  if not is_open then fail((tostring(db):gsub("^.*aq%.db%.open: ", ""))) end
+  return db
+end
+
+--- Runs `fn(session)` on a connection of its own.
+local function with_session(options, fn)
+  local db <close> = open(options)
   local done, err = db:session(function(session)
     fn(session)
     return true

@@ -46,6 +46,11 @@ local function add_line(part, text)
   part.lines[#part.lines + 1] = text
 end
 
+--- Some editors put a byte order mark before the text.
+local function without_mark(text)
+  return (text:gsub("^\xEF\xBB\xBF", ""))
+end
+
 --- The lines of the file by part; `head` is what stands before the first.
 local function read_parts(text)
   local parts = { head = { lines = {}, line = 1 } }
@@ -107,6 +112,7 @@ end
 ---@return string? err
 function m.parse(text, path)
   local function refuse(line, message) return nil, ("%s:%d: %s"):format(path, line, message) end
+  text = without_mark(text)
   local parts, line, message = read_parts(text)
   if not parts then return refuse(line, message) end
   local early = sql.split(table.concat(parts.head.lines, "\n"))[1]
@@ -134,7 +140,7 @@ function m.list(names)
 
   table.sort(names)
   for _, file in ipairs(names) do
-    if file:find "%.sql$" and file:sub(1, 1) ~= "." then
+    if file:lower():find "%.sql$" and file:sub(1, 1) ~= "." then
       local digits = file:match(NAME)
       local number = math.tointeger(tonumber(digits))
       if not number then
@@ -191,6 +197,9 @@ function m.next_file(names, about)
   local list, err = m.list(names)
   if not list then return nil, err end
   local last = list[#list]
+  if last and last.number == math.maxinteger then
+    return nil, last.file .. ": there is no higher number"
+  end
   return ("%04d_%s.sql"):format(last and last.number + 1 or 1, about)
 end
 

@@ -104,9 +104,9 @@ local function skip_blank(text, pos)
   if two == "/*" then return skip_comment(text, pos) end
 end
 
---- The newlines before `pos`.
-local function count_lines(text, pos)
-  return select(2, text:sub(1, pos - 1):gsub("\n", ""))
+--- The newlines from `first` up to before `pos`.
+local function count_lines(text, first, pos)
+  return select(2, text:sub(first, pos - 1):gsub("\n", ""))
 end
 
 ---@class luaqueduct.cli.Statement
@@ -120,11 +120,13 @@ end
 ---@return luaqueduct.cli.Statement[]
 function m.split(text, line)
   local list, state, pos, from, last = {}, new_state(), 1, nil, nil
+  local counted = 1 -- up to here the newlines are in `line`
 
+  line = line or 1
   local function finish()
     if from then
-      list[#list + 1] = { text = text:sub(from, last), words = state.words,
-        line = (line or 1) + count_lines(text, from) }
+      line, counted = line + count_lines(text, counted, from), from
+      list[#list + 1] = { text = text:sub(from, last), words = state.words, line = line }
     end
     state, from = new_state(), nil
   end
@@ -154,7 +156,7 @@ function m.line_at(statement, position)
   if not position then return statement.line end
   local text = statement.text
   local offset = utf8.len(text) and utf8.offset(text, position) or position
-  return statement.line + count_lines(text, offset)
+  return statement.line + count_lines(text, 1, offset)
 end
 
 return m
