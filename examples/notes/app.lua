@@ -21,7 +21,7 @@ local function list(db, req)
   if not page then return refusal end
   local rows = assert(db:query("select " .. COLUMNS .. " from notes where id > $1 "
     .. "and ($2::text is null or tags @> array[$2]) order by id limit $3",
-    page.after, req.query.tag, page.limit + 1))
+    page.after, page.tag, page.limit + 1))
 
   local has_more = #rows > page.limit
   if has_more then rows[#rows] = nil end

@@ -9,21 +9,25 @@ local m = {}
 
 local PAGE, PAGE_MAX = 20, 100
 
+--- Whether PostgreSQL takes it for a text: UTF-8 without NUL.
+local function is_text(value, least, most)
+  return type(value) == "string" and #value >= least and #value <= most
+    and utf8.len(value) ~= nil and not value:find("\0", 1, true)
+end
+
 local function is_tags(value)
   if type(value) ~= "table" then return false end
   for key, tag in pairs(value) do
-    if math.type(key) ~= "integer" or type(tag) ~= "string" or #tag == 0 then return false end
+    if math.type(key) ~= "integer" or not is_text(tag, 1, 100) then return false end
   end
   return #value <= 20
 end
 
 -- What a field must be, and whether a value is that.
 local FIELDS = {
-  title = { "a text of 1 to 200 bytes", function(value)
-    return type(value) == "string" and #value >= 1 and #value <= 200
-  end },
-  body = { "a text", function(value) return type(value) == "string" end },
-  tags = { "a list of at most 20 texts", is_tags },
+  title = { "a text of 1 to 200 bytes", function(value) return is_text(value, 1, 200) end },
+  body = { "a text", function(value) return is_text(value, 0, math.huge) end },
+  tags = { "a list of at most 20 texts of 1 to 100 bytes", is_tags },
 }
 
 --- The note in a request's body; the fields in `required` must be there.
@@ -31,7 +35,7 @@ local FIELDS = {
 ---@return luaqueduct.Response? refusal
 function m.note(req, required)
   local note, err = req:json()
-  if not note then return nil, aq.bad_request { error = tostring(err) } end
+  if err then return nil, aq.bad_request { error = tostring(err) } end
   if type(note) ~= "table" then return nil, aq.bad_request { error = "expected an object" } end
   local wrong = {}
 
@@ -55,19 +59,21 @@ function m.id(text)
   return math.tointeger(tonumber(text))
 end
 
---- Which page is asked for: `?limit=20&after=7`.
----@return table? page { limit, after }
+--- Which page is asked for: `?limit=20&after=7&tag=shop`.
+---@return table? page { limit, after, tag? }
 ---@return luaqueduct.Response? refusal
 function m.page(req)
   local limit = math.tointeger(tonumber(req.query.limit or PAGE))
-  local after = m.id(req.query.after or 0)
+  local after, tag = m.id(req.query.after or 0), req.query.tag
 
   if not limit or limit < 1 or limit > PAGE_MAX then
     return nil, aq.bad_request { errors = { limit = "must be a number from 1 to " .. PAGE_MAX } }
   elseif not after or after < 0 then
     return nil, aq.bad_request { errors = { after = "must be the id of a note" } }
+  elseif tag and not is_text(tag, 0, 100) then
+    return nil, aq.bad_request { errors = { tag = "must be a text of at most 100 bytes" } }
   end
-  return { limit = limit, after = after }
+  return { limit = limit, after = after, tag = tag }
 end
 
 return m

@@ -114,12 +114,33 @@ describe("examples/notes", function()
 
     assert.are.same({ title = "is missing" }, errors { body = "x" })
     assert.are.same({ title = "must be a text of 1 to 200 bytes", tags = "must be a list of at "
-      .. "most 20 texts", color = "is not known" }, errors { title = "", tags = { 1 }, color = 1 })
+      .. "most 20 texts of 1 to 100 bytes", color = "is not known" },
+      errors { title = "", tags = { 1 }, color = 1 })
     assert.are.equal("expected an object", errors "text")
     local res = conn:request("POST", "/notes", { body = "{" })
     assert.are.equal(400, res.status)
     for _, query in ipairs { "limit=0", "limit=101", "limit=x", "after=-1", "after=x" } do
       assert.are.equal(400, (ask("GET", "/notes?" .. query)))
+    end
+  end)
+
+  it("refuses what PostgreSQL could not keep", function()
+    for name, value in pairs { title = "a\0b", body = "\0", tags = { "\0" } } do
+      local status, answer = ask("POST", "/notes", { title = "a", [name] = value })
+      assert.are.equal(400, status)
+      assert.truthy(answer.errors[name])
+    end
+    local random = {}
+    for i = 1, 5000 do random[i] = string.char(96 + i * i * 7 % 26 + i % 7) end
+    assert.are.equal(400, (ask("POST", "/notes",
+      { title = "a", tags = { table.concat(random) } })))
+    for _, tag in ipairs { "%00", "%ff", ("x"):rep(101) } do
+      assert.are.equal(400, (ask("GET", "/notes?tag=" .. tag)))
+    end
+    for _, body in ipairs { "false", "null", "1", "[]", "" } do
+      local res = conn:request("POST", "/notes", { body = body })
+      assert.are.equal(400, res.status)
+      assert.is_nil(res.body:find("nil", 1, true), res.body)
     end
   end)
 
