@@ -50,9 +50,9 @@ function App:entry_point()
     local cents = math.tointeger(tonumber(p.cents))
     local done, err = db:transaction(function(tx)
       local left, why = add(tx, p.from, -cents)
-      if why then return nil, why end -- rolls back, as an error does
-      if not left or not add(tx, p.to, cents) then return nil, { code = "nobody" } end
-      return accounts(tx)
+      if left then left, why = add(tx, p.to, cents) end
+      if left then return accounts(tx) end
+      return nil, why or { code = "nobody" } -- rolls back, as an error does
     end, { retry = 3 })
 
     if done then return done end

@@ -2,6 +2,7 @@
 
 local command = require "spec.support.command"
 local pg = require "spec.support.postgres"
+local proc = require "spec.proc"
 local server = require "spec.support.server"
 local wait = require "spec.support.wait"
 
@@ -67,6 +68,29 @@ describe("with a database,", function()
       app:stop { status = 0 }
     end)
   end
+
+  it("examples/transaction.lua tries again what a deadlock has ended", function()
+    local app <close> = server.start { app = "examples/transaction.lua",
+      args = { "--option", "url=" .. postgres.url } }
+    local other, out = assert(proc.spawn({ postgres.programs .. "psql", "-Xq", postgres.url, "-c",
+      [[update accounts set cents = cents where name = 'ben'; select pg_sleep(0.5);
+        update accounts set cents = cents where name = 'anna']] },
+      { env = command.environment(pg.environment()) }))
+    finally(function() proc.close(out) end)
+    local function count(sql) return postgres:psql("select count(*) from " .. sql) end
+    wait.till(function()
+      return count "pg_stat_activity where wait_event = 'PgSleep'" == "1"
+    end, 10, "the lock on ben's account")
+
+    -- It has anna's account and waits for ben's, longer than the other one for hers.
+    assert.are.equal(200, app:post("/transfer/anna/ben/30").status)
+
+    assert.are.equal(0, proc.wait(other, 10))
+    wait.till(function()
+      return count "pg_stat_database where datname = 'spec' and deadlocks = 1" == "1"
+    end, 10, "the count of the deadlock")
+    app:stop { status = 0 }
+  end)
 end)
 
 for _, workers in ipairs { 1, 4 } do
