@@ -50,7 +50,7 @@ LOG_SRC := $(LOG_PURE_SRC) core/log/writer.c
 HUB_SRC := $(addprefix core/hub/, batch.c inbox.c topics.c names.c outbox.c hub.c)
 PG_SRC := $(addprefix core/pg/, sql.c statement.c query.c pieces.c url.c \
     lookup.c cancel.c watch.c opening.c plain.c steps.c giveup.c pgconn.c \
-    ops.c line.c tidy.c pool.c keeper.c remote.c)
+    ops.c line.c tidy.c pool.c keeper.c remote.c version.c)
 # What of room `net` has no socket.
 NET_PURE_SRC := core/net/framing.c
 NET_SRC := $(NET_PURE_SRC) $(addprefix core/net/, net.c listener.c conn.c exchange.c \

@@ -2,7 +2,7 @@
  *
  * Owns:    the options, for the length of the process.
  * Thread:  main thread.
- * Knows:   options, paths, guard, migrate, routes.
+ * Knows:   options, paths, guard, migrate, routes, versions.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "http/parse.h"
 #include "log/say.h"
+#include "pg/version.h"
 #include "run/descriptors.h"
 #include "run/options.h"
 #include "run/paths.h"
@@ -25,9 +26,13 @@
 
 static int print_version(void)
 {
-    printf("luaqueduct %s\nLua %s.%s\nlibuv %s\nllhttp %s\n", LQ_VERSION,
-           LUA_VERSION_MAJOR "." LUA_VERSION_MINOR, LUA_VERSION_RELEASE,
-           uv_version_string(), lq_parser_version());
+    int major, minor;
+
+    lq_pg_version(&major, &minor);
+    printf("luaqueduct %s\nLua %s.%s\nlibuv %s\nllhttp %s\nlibpq %d.%d\n",
+           LQ_VERSION, LUA_VERSION_MAJOR "." LUA_VERSION_MINOR,
+           LUA_VERSION_RELEASE, uv_version_string(), lq_parser_version(), major,
+           minor);
     return 0;
 }
 

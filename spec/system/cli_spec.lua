@@ -46,7 +46,7 @@ describe("luaqueduct", function()
 
       assert.are.equal(0, res.status)
       assert.are.equal("", res.stderr)
-      for _, part in ipairs { "luaqueduct", "Lua", "libuv", "llhttp" } do
+      for _, part in ipairs { "luaqueduct", "Lua", "libuv", "llhttp", "libpq" } do
         assert.matches(part .. " %d+%.%d+", res.stdout)
       end
     end
