@@ -10,7 +10,22 @@ enum {
 
 bool lq_pg_conn_is_alone(const lq_pg_conn *c)
 {
-    return c->sent.next != &c->sent && c->sent.next == c->sent.prev;
+    const lq_list *link;
+    const lq_pg_query *q;
+
+    if (lq_list_is_empty(&c->sent)) return false;
+    for (link = c->sent.next->next; link != &c->sent; link = link->next) {
+        q = LQ_CONTAINER_OF(link, lq_pg_query, link);
+        if (q->is_final || !(q->is_abandoned || q->is_told)) return false;
+    }
+    return true;
+}
+
+bool lq_pg_giveup_is_near(const lq_pg_conn *c)
+{
+    const lq_pg_query *q = lq_pg_first(&c->sent);
+
+    return q && q->is_abandoned && !q->is_final && lq_pg_conn_is_alone(c);
 }
 
 static void add_sync(lq_pg_conn *c)

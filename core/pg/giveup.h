@@ -1,8 +1,9 @@
 /* giveup.h - a connection whose server works on what nobody wants any more.
  *
  * A cancel hits whatever the server works on just then. So it goes out only
- * when the query that it is meant for is alone; nothing else is sent until that
- * is over and a sync has come back: the connection is stalled.
+ * when the query that it is meant for is alone, or all of them are given up;
+ * nothing else is sent until that is over and a sync has come back: the
+ * connection is stalled.
  *
  * Owns:    nothing: part of pgconn.
  * Thread:  owner loop.
@@ -15,8 +16,13 @@
 
 #include "pg/pgconn.h"
 
-/* Whether the server has one query only. */
+/* Whether the server has one query, and behind it nothing that somebody wants:
+ * a cancel that comes too late hits that. */
 bool lq_pg_conn_is_alone(const lq_pg_conn *c);
+
+/* Whether the server works on nothing but what was left: it will be asked to
+ * give that up, unless something is sent behind it. */
+bool lq_pg_giveup_is_near(const lq_pg_conn *c);
 
 /* The first query has taken too long, or was left long enough ago: who waits
  * for it is told, the server is asked to give it up. May close `c`. */

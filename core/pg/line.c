@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pg/giveup.h"
+
 enum {
     RETRY_MIN_MS = 50,
     RETRY_MAX_MS = 2000,
@@ -140,6 +142,7 @@ static lq_pg_conn *least_loaded(const lq_pg_pool *p)
     for (link = p->conns.next; link != &p->conns; link = link->next) {
         c = lq_pg_conn_of(link);
         if (!lq_pg_conn_is_free(c) || (best && c->load >= best->load)) continue;
+        if (c->load > 0 && lq_pg_giveup_is_near(c)) continue;
         best = c;
         if (c->load == 0) break;
     }
@@ -192,8 +195,8 @@ static void serve_leases(lq_pg_pool *p)
         if (c && c->load == 0) {
             give_conn(lq_pg_lease_of(p->leases.next), c);
             wanted--;
-        } else if (lq_pg_may_open(p)) {
-            if (lq_pg_open_one(p)) coming++;
+        } else if (lq_pg_may_open(p) && lq_pg_open_one(p)) {
+            coming++;
         } else if (c) {
             c->is_reserved = true;
             coming++;

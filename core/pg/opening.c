@@ -97,10 +97,11 @@ static void begin_trace(lq_pg_conn *c)
 
 static void read_key(lq_pg_conn *c)
 {
-    const char *at =
-        c->trace.text ? strstr(c->trace.text, "BackendKeyData") : NULL;
+    const char *at = NULL, *next = c->trace.text;
     int pid, secret;
 
+    /* The last: of several hosts, those before it have not been taken. */
+    while (next && (next = strstr(next, "BackendKeyData"))) at = next++;
     if (!at || sscanf(at, "BackendKeyData %d %d", &pid, &secret) != 2) return;
     c->key[0] = (uint32_t)pid;
     c->key[1] = (uint32_t)secret;

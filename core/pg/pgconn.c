@@ -14,7 +14,10 @@
 #include "pg/steps.h"
 #include "pg/watch.h"
 
-enum { ABANDONED_MS = 20 /* for a query that ends soon by itself */ };
+enum {
+    ABANDONED_MS = 20, /* for a query that ends soon by itself */
+    OWN_MS = 5000,     /* for one of the connection's own */
+};
 
 static lq_timers *timers_of(const lq_pg_conn *c)
 {
@@ -55,6 +58,8 @@ static void fail_all(lq_list *list, int err, const char *text)
     }
     while ((link = lq_list_pop_front(list))) {
         q = LQ_CONTAINER_OF(link, lq_pg_query, link);
+        lq_mem_free(q->text); /* of one that is told */
+        q->text = NULL;
         q->err = 0;
         lq_pg_query_fail(q, err, text);
         finish_told(q);
@@ -78,6 +83,7 @@ void lq_pg_conn_close(lq_pg_conn *c, int err)
     c->pg = NULL;
     fail_all(&c->sent, err, NULL);
     fail_all(&c->unsent, err, NULL);
+    fail_all(&c->closing, err, NULL);
     lq_pg_cache_fini(&c->prepared);
     c->load = 0;
     if (--c->polls == 0) c->cfg->on_freed(c);
@@ -222,6 +228,28 @@ static bool send_one(lq_pg_conn *c, lq_pg_query *q)
     return push_out(c);
 }
 
+/* Returns whether the connection is still there. */
+static bool send_closing(lq_pg_conn *c)
+{
+    lq_list *link;
+    lq_pg_query *q;
+
+    while ((link = lq_list_pop_front(&c->closing))) {
+        q = LQ_CONTAINER_OF(link, lq_pg_query, link);
+        q->since_ms = lq_loop_now(c->cfg->loop) + OWN_MS;
+        c->load++;
+        if (!send_one(c, q)) return false;
+    }
+    return true;
+}
+
+/* Whether statements are to be closed first. */
+static bool may_close(const lq_pg_conn *c, const lq_pg_query *q)
+{
+    return !lq_list_is_empty(&c->closing) && q->kind != LQ_PG_SYNC &&
+           !lq_pg_is_chunk(q->kind);
+}
+
 /* Out of pipeline mode, and on the way there, it is one at a time. A chunk that
  * comes too late finds the connection as it always is. */
 static bool may_send_plain(const lq_pg_conn *c, const lq_pg_query *q)
@@ -246,7 +274,7 @@ void lq_pg_conn_flush(lq_pg_conn *c)
     lq_list_remove(&c->dirty);
     if (c->state != LQ_PG_OPEN) return;
     while (may_send(c, q = lq_pg_first(&c->unsent)))
-        if (!send_one(c, q)) return;
+        if (!(may_close(c, q) ? send_closing(c) : send_one(c, q))) return;
     if ((q = lq_pg_first(&c->sent)) && lq_pg_is_chunk(q->kind)) {
         read_results(c); /* one that is out is over */
         if (c->state != LQ_PG_OPEN) return;
@@ -280,7 +308,7 @@ static bool may_retry(const lq_pg_conn *c, const lq_pg_query *q)
     const char *where;
 
     if (!q->failure || !q->was_cached || q->is_retried || q->is_told ||
-        q->is_abandoned || lq_pg_conn_is_in_transaction(c))
+        q->is_abandoned || (c->holder && lq_pg_conn_is_in_transaction(c)))
         return false;
     if (is_code(q->failure, "26000")) return true;
     where = PQresultErrorField(q->failure, PG_DIAG_SOURCE_FUNCTION);
@@ -302,13 +330,18 @@ static void retry(lq_pg_conn *c, lq_pg_query *q)
 }
 
 /* What the app's own statements have done to ours. */
-static void look_at_tag(lq_pg_conn *c, const lq_pg_query *q)
+static void look_at_tags(lq_pg_conn *c, const lq_pg_query *q)
 {
-    const char *tag =
-        q->count && q->items[0].result ? PQcmdStatus(q->items[0].result) : "";
+    const lq_pg_item *it;
+    const char *tag;
 
-    if (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0)
-        lq_pg_cache_clear(&c->prepared);
+    for (it = q->items; it < q->items + q->count; it++) {
+        if (it->statement->class != LQ_PG_SESSION || !it->result) continue;
+        tag = PQcmdStatus(it->result);
+        if (strcmp(tag, "DISCARD ALL") == 0 ||
+            strcmp(tag, "DEALLOCATE ALL") == 0)
+            lq_pg_cache_clear(&c->prepared);
+    }
 }
 
 static void finish(lq_pg_conn *c, lq_pg_query *q)
@@ -321,15 +354,16 @@ static void finish(lq_pg_conn *c, lq_pg_query *q)
             return;
         }
         lq_pg_query_fail(q, LQ_EINVALID, NULL);
-    } else if (q->kind == LQ_PG_RUN &&
-               q->items[0].statement->class == LQ_PG_SESSION) {
-        look_at_tag(c, q);
+    } else if (q->kind == LQ_PG_RUN) {
+        look_at_tags(c, q);
     }
     if (q->kind == LQ_PG_SCRIPT) lq_pg_cache_clear(&c->prepared);
     c->load--;
     if (q->kind == LQ_PG_SYNC) c->syncing--;
-    /* What its holder has asked for meanwhile. */
-    if (lq_pg_giveup_ends(c) && !lq_list_is_empty(&c->unsent)) flush_later(c);
+    /* What its holder has asked for meanwhile, or what has to be alone. */
+    if ((lq_pg_giveup_ends(c) || lq_list_is_empty(&c->sent)) &&
+        !lq_list_is_empty(&c->unsent))
+        flush_later(c);
     finish_told(q);
     if (c->state == LQ_PG_OPEN) c->cfg->on_change(c);
 }
@@ -498,7 +532,8 @@ static int set_dates(lq_pg_conn *c)
         lq_pg_query_text(LQ_PG_RUN, LQ_STR("set datestyle = 'ISO'"));
 
     if (!q) return -ENOMEM;
-    q->is_abandoned = true;
+    q->is_abandoned = q->is_final = true;
+    q->timeout_ms = OWN_MS;
     lq_pg_conn_add(c, q);
     return 0;
 }
@@ -545,6 +580,7 @@ int lq_pg_conn_open(lq_pg_conn **out, const lq_pg_conn_cfg *cfg)
     lq_list_init(&c->dirty);
     lq_list_init(&c->unsent);
     lq_list_init(&c->sent);
+    lq_list_init(&c->closing);
     lq_pg_cache_init(&c->prepared, cfg->cache);
     lq_timer_init(&c->timer, on_due);
     if ((err = lq_pg_opening_start(c)) < 0) {

@@ -86,8 +86,9 @@ struct lq_pg_conn {
     bool is_lost;     /* its queries are being failed */
     bool must_set_dates; /* the server's own are not ISO */
     lq_list unsent;
-    lq_list sent; /* the first is what the server works on */
-    size_t load;  /* of both */
+    lq_list sent;    /* the first is what the server works on */
+    size_t load;     /* of both */
+    lq_list closing; /* queries that close statements, before the next one */
 
     PGconn *pg;
     lq_pg_poll *poll;

@@ -6,10 +6,11 @@
 #include "base/err.h"
 #include "pg/pieces.h"
 
-/* Nothing to copy into: it has failed at its beginning, or ended. */
+/* Nothing to copy into: it has failed at its beginning, or was no such copy. */
 static bool refuse_chunk(lq_pg_query *q)
 {
-    lq_pg_query_fail(q, LQ_EEOF, NULL);
+    lq_pg_query_fail(q, LQ_EEOF,
+                     "the statement takes no data: it is no copy from stdin");
     return true;
 }
 

@@ -81,12 +81,16 @@ static void next_word(lq_str *sql, char *word)
     *sql = (lq_str){at, (size_t)(end - at)};
 }
 
-/* create [global | local] temp ... */
+/* create [or replace] [global | local] temp ... */
 static lq_pg_class classify_create(lq_str rest)
 {
     char word[WORD_MAX + 1];
 
     next_word(&rest, word);
+    if (strcmp(word, "or") == 0) {
+        next_word(&rest, word);
+        next_word(&rest, word);
+    }
     if (strcmp(word, "global") == 0 || strcmp(word, "local") == 0)
         next_word(&rest, word);
     return strcmp(word, "temp") == 0 || strcmp(word, "temporary") == 0

@@ -22,7 +22,8 @@ static void name_of(char *name, const lq_pg_entry *e)
     snprintf(name, NAME_CAP, "lq_%llu", (unsigned long long)e->number);
 }
 
-/* Forgets a statement and lets the server forget it. */
+/* Forgets a statement and lets the server forget it, in front of what is sent
+ * next: an answer leaves nothing under way that its asker does not know of. */
 static void close_statement(lq_pg_conn *c, lq_pg_entry *e)
 {
     char name[NAME_CAP], sql[NAME_CAP + 16];
@@ -33,8 +34,9 @@ static void close_statement(lq_pg_conn *c, lq_pg_entry *e)
     lq_pg_cache_remove(&c->prepared, e);
     q = lq_pg_query_text(LQ_PG_RUN, (lq_str){sql, strlen(sql)});
     if (!q) return;
+    q->conn = c;
     q->is_abandoned = true;
-    lq_pg_conn_add(c, q);
+    lq_list_push_back(&c->closing, &q->link);
 }
 
 static bool has_same_types(const lq_pg_statement *a, const lq_pg_statement *b)

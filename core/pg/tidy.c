@@ -97,11 +97,11 @@ static void abandon_all(lq_pg_conn *c)
     for (link = c->unsent.next; link != &c->unsent; link = next) {
         next = link->next;
         q = lq_pg_query_of(link);
-        if (q->kind == LQ_PG_SYNC) continue;
+        if (!q->pool) continue; /* the connection's own */
         lq_list_remove(link);
         c->load--;
         lq_pg_query_fail(q, LQ_ECLOSED, text);
-        lq_pg_line_finish(q->pool ? q->pool : c->cfg->data, q);
+        lq_pg_line_finish(q->pool, q);
     }
     for (link = c->sent.next; link != &c->sent; link = next) {
         next = link->next;
