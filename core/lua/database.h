@@ -31,6 +31,7 @@ typedef struct lq_database {
     lq_pg_cache statements;
     lq_pgtypes types;
     bool has_null;
+    bool listens;  /* notifications are kept; elsewhere nobody takes them */
     lq_list notes; /* notifications that nobody has taken */
     size_t note_count;
     struct lq_db_session *listener; /* whose task waits for one; or NULL */
@@ -47,8 +48,8 @@ typedef enum lq_db_session_state {
 typedef struct lq_db_session {
     lq_database *db;             /* in user value 1 */
     struct lq_db_session *outer; /* in user value 2; NULL: it has the lease */
-    lq_pg_lease *lease;
-    lq_task *task; /* waits for it to be ready */
+    lq_pg_lease *lease;          /* the outermost one's; see lq_db_lease_of */
+    lq_task *task;               /* waits for it to be ready */
     lq_db_session_state state;
     bool is_undone;   /* a rollback has been sent, and nothing behind it */
     bool has_changed; /* statements have run that change the session */
@@ -83,10 +84,9 @@ lq_db_target lq_db_check_target(lua_State *L);
 /* ... behind a wait: it may be closed, and whoever asks again checks. */
 lq_db_target lq_db_target_of(lua_State *L);
 
-static inline lq_pg_lease *lq_db_lease(const lq_db_target *to)
-{
-    return to->session ? to->session->lease : NULL;
-}
+/* The connection that it is a part of the time of; NULL: it, or one outside it,
+ * is over. */
+lq_pg_lease *lq_db_lease_of(const lq_db_session *s);
 
 /* The query is freed by the next one that is decoded, or by finish. */
 lq_pg_query *lq_db_decode(lq_vm *vm, lq_pg_query *q);

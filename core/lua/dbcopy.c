@@ -33,13 +33,15 @@ lq_str lq_db_check_copy(lua_State *L, int i)
 /* The server undoes it, in front of whatever comes next. */
 static void give_up(const lq_db_session *s)
 {
+    lq_pg_lease *lease = s->db->pool ? lq_db_lease_of(s) : NULL;
     lq_pg_query *q =
-        lq_pg_query_chunk(LQ_PG_COPY_END, LQ_STR("it was given up"));
+        lease ? lq_pg_query_chunk(LQ_PG_COPY_END, LQ_STR("it was given up"))
+              : NULL;
 
     if (!q) return; /* what uses the connection next waits in vain */
     q->is_abandoned = true;
     q->is_final = true;
-    if (lq_pg_submit(s->db->pool, s->lease, q) < 0) lq_pg_query_free(q);
+    if (lq_pg_submit(s->db->pool, lease, q) < 0) lq_pg_query_free(q);
 }
 
 static void end_session(copy *c, bool is_whole)
@@ -47,8 +49,8 @@ static void end_session(copy *c, bool is_whole)
     lq_db_session *s = c->session;
 
     c->session = NULL;
-    if (!s || !s->lease) return;
-    if (!is_whole && s->db->pool) give_up(s);
+    if (!s) return;
+    if (!is_whole) give_up(s);
     lq_db_end_session(s);
 }
 
@@ -62,7 +64,8 @@ static copy *check_copy(lua_State *L)
 {
     copy *c = luaL_checkudata(L, 1, COPY_TYPE);
 
-    if (!c->session) luaL_error(L, "the copy is over");
+    if (!c->session || !lq_db_lease_of(c->session))
+        luaL_error(L, "the copy is over");
     return c;
 }
 
@@ -188,6 +191,7 @@ static int db_script(lua_State *L)
 
     luaL_checktype(L, 2, LUA_TSTRING);
     sql.ptr = lua_tolstring(L, 2, &sql.len);
+    luaL_argcheck(L, strlen(sql.ptr) == sql.len, 2, "SQL has no NUL in it");
     for (changed = s; changed; changed = changed->outer)
         changed->has_changed = true;
     return ask(L, t, s, lq_pg_query_text(LQ_PG_SCRIPT, sql), script_k);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "lua/database.h"
+#include "lua/error.h"
 
 enum { NOTES_MAX = 100000 /* that wait for the task; more are dropped */ };
 
@@ -20,7 +21,7 @@ void lq_db_on_notify(void *data, const char *channel, const char *payload)
 {
     lq_database *d = data;
     size_t channel_len = strlen(channel), payload_len = strlen(payload);
-    note *n = d->note_count < NOTES_MAX
+    note *n = d->listens && d->note_count < NOTES_MAX
                   ? lq_mem_alloc(sizeof *n + channel_len + payload_len)
                   : NULL;
 
@@ -60,6 +61,7 @@ static int notification_k(lua_State *L, int status, lua_KContext context);
 /* stack: session, ... */
 static int next(lua_State *L, lq_db_session *s)
 {
+    const lq_pg_lease *lease = lq_db_lease_of(s);
     lq_database *d = s->db;
     lq_task *t;
     note *n;
@@ -71,7 +73,7 @@ static int next(lua_State *L, lq_db_session *s)
         drop_first(d);
         return 2;
     }
-    if (!s->lease || lq_pg_lease_state(s->lease, NULL) <= 0) {
+    if (!lease || lq_pg_lease_state(lease, NULL) <= 0) {
         lua_pushnil(L);
         return 1;
     }
@@ -100,7 +102,14 @@ static int db_notification(lua_State *L)
     return next(L, lq_db_check_session(L, 1));
 }
 
+/* db.closed() -> nil, err: for who still waits when a database is closed */
+static int db_closed(lua_State *L)
+{
+    return lq_push_failure(L, LQ_ECLOSED, "the database is closed");
+}
+
 static const luaL_Reg functions[] = {
+    {"closed", db_closed},
     {"notification", db_notification},
     {NULL, NULL},
 };

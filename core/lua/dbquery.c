@@ -14,7 +14,10 @@
 #include "lua/database.h"
 #include "lua/error.h"
 
-enum { BATCH_MAX = 1000 /* fewer than statements are kept: lib_db.c */ };
+enum {
+    BATCH_MAX = 1000,   /* fewer than statements are kept: lib_db.c */
+    PARAMS_MAX = 65535, /* of the protocol */
+};
 
 /* ---- shells ------------------------------------------------------------- */
 
@@ -28,7 +31,7 @@ lq_db_session *lq_db_check_session(lua_State *L, int i)
 {
     lq_db_session *s = luaL_checkudata(L, i, LQ_DB_SESSION_TYPE);
 
-    if (s->state == LQ_DB_SESSION_OVER)
+    if (s->state == LQ_DB_SESSION_OVER || !lq_db_lease_of(s))
         luaL_error(L, "the session or transaction is over");
     if (s->state == LQ_DB_SESSION_SUSPENDED)
         luaL_error(L, "a transaction inside this one is under way: use that "
@@ -174,11 +177,14 @@ int lq_db_push_failure(lua_State *L, lq_vm *vm, lq_pg_query *q)
 int lq_db_wait(lua_State *L, lq_task *t, const lq_db_target *to, lq_pg_query *q,
                lua_KFunction k)
 {
+    lq_pg_lease *lease = to->session ? lq_db_lease_of(to->session) : NULL;
+
     q->data = t;
     q->on_done = on_done;
     if (to->session) to->session->is_undone = false;
-    if (!to->db->pool) lq_pg_query_fail(q, LQ_ECLOSED, NULL);
-    if (q->err || lq_pg_submit(to->db->pool, lq_db_lease(to), q) < 0)
+    if (!to->db->pool || (to->session && !lease))
+        lq_pg_query_fail(q, LQ_ECLOSED, NULL);
+    if (q->err || lq_pg_submit(to->db->pool, lease, q) < 0)
         return lq_db_push_failure(L, t->vm, q);
     return lq_task_wait(L, t, on_cancel, q, k);
 }
@@ -202,7 +208,11 @@ static request open_item(lua_State *L, int tag, int i)
 {
     request r = {0, lua_gettop(L) - 2};
 
-    if (tag != LQ_DB_BATCH) return r;
+    if (tag != LQ_DB_BATCH) {
+        if (r.given > PARAMS_MAX)
+            luaL_error(L, "a statement has at most %d parameters", PARAMS_MAX);
+        return r;
+    }
     if (lua_rawgeti(L, 2, i + 1) != LUA_TTABLE)
         luaL_error(L, "item %d of a batch must be a table { sql, … }", i + 1);
     r.table = lua_gettop(L);
@@ -225,7 +235,7 @@ static lq_pg_statement *statement_of(lua_State *L, const lq_db_target *to,
     } else {
         if (lua_rawgeti(L, r->table, 1) != LUA_TSTRING)
             luaL_error(L, "the first entry of a batch's item must be its SQL");
-        st = find_statement(L, to->db, check_sql(L, -1));
+        st = find_statement(L, to->db, check_sql(L, lua_gettop(L)));
         lua_pop(L, 1);
     }
     check_class(L, to, st);
@@ -418,10 +428,11 @@ static int describe(lua_State *L, lq_task *t, const lq_db_target *to,
 }
 
 /* Pushes what the caller gets. The results' types are known. */
-static void push_answer(lua_State *L, struct lq_dbs *dbs,
-                        const lq_db_target *to, const lq_pg_query *q)
+static int push_answer(lua_State *L, struct lq_dbs *dbs, const lq_db_target *to,
+                       const lq_pg_query *q)
 {
-    lq_pgreader in = {&to->db->types, &dbs->scratch, to->db->has_null};
+    lq_err unread = {0};
+    lq_pgreader in = {&to->db->types, &dbs->scratch, to->db->has_null, &unread};
     int i;
 
     switch (q->tag) {
@@ -435,6 +446,7 @@ static void push_answer(lua_State *L, struct lq_dbs *dbs,
             lua_rawseti(L, -2, i + 1);
         }
     }
+    return unread.code ? lq_push_failure(L, unread.code, unread.text) : 1;
 }
 
 /* Takes `q`, which is over: asks for types that are not known, or pushes. */
@@ -442,7 +454,7 @@ static int answer(lua_State *L, lq_vm *vm, const lq_db_target *to,
                   lq_pg_query *q)
 {
     uint32_t oids[LQ_DB_UNKNOWN_MAX];
-    int count = 0, i;
+    int count = 0, results, i;
 
     lq_db_decode(vm, q);
     for (i = 0; i < q->count && count == 0; i++)
@@ -452,9 +464,9 @@ static int answer(lua_State *L, lq_vm *vm, const lq_db_target *to,
         vm->dbs->decoding = NULL;
         return ask_types(L, vm->current, to, oids, count, q, q->tag);
     }
-    push_answer(L, vm->dbs, to, q);
+    results = push_answer(L, vm->dbs, to, q);
     lq_db_finish_decoding(vm);
-    return 1;
+    return results;
 }
 
 static int run_k(lua_State *L, int status, lua_KContext context)

@@ -25,6 +25,14 @@ static lq_db_session *push_session(lua_State *L, lq_database *d, int db)
     return s;
 }
 
+/* Tasks may still have one inside it when it ends. */
+lq_pg_lease *lq_db_lease_of(const lq_db_session *s)
+{
+    for (; s->outer; s = s->outer)
+        if (s->outer->state == LQ_DB_SESSION_OVER) return NULL;
+    return s->lease;
+}
+
 /* ---- one that has a connection ------------------------------------------ */
 
 static void on_ready(void *data)
@@ -44,7 +52,7 @@ void lq_db_end_session(lq_db_session *s)
     s->state = LQ_DB_SESSION_OVER;
     s->lease = NULL;
     s->task = NULL;
-    if (!s->outer) lq_pg_release(lease, s->has_changed);
+    lq_pg_release(lease, s->has_changed);
 }
 
 static void on_cancel(lq_task *t)
@@ -107,15 +115,13 @@ static int db_release(lua_State *L)
     lq_db_session *s = luaL_checkudata(L, 1, LQ_DB_SESSION_TYPE);
 
     if (lua_toboolean(L, 2)) s->has_changed = true;
-    if (s->lease) lq_db_end_session(s);
+    lq_db_end_session(s);
     return 0;
 }
 
 static int mt_gc(lua_State *L)
 {
-    lq_db_session *s = luaL_checkudata(L, 1, LQ_DB_SESSION_TYPE);
-
-    if (s->lease) lq_db_end_session(s);
+    lq_db_end_session(luaL_checkudata(L, 1, LQ_DB_SESSION_TYPE));
     return 0;
 }
 
@@ -132,7 +138,6 @@ static int db_nest(lua_State *L)
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 2);
     s->outer = outer;
-    s->lease = outer->lease;
     s->state = LQ_DB_SESSION_OPEN;
     outer->state = LQ_DB_SESSION_SUSPENDED;
     return 1;
@@ -141,12 +146,13 @@ static int db_nest(lua_State *L)
 /* Sends it without waiting for the answer. */
 static void send_undo(const lq_db_session *s, lq_str sql)
 {
-    lq_pg_query *q = lq_pg_query_text(LQ_PG_RUN, sql);
+    lq_pg_lease *lease = s->db->pool ? lq_db_lease_of(s) : NULL;
+    lq_pg_query *q = lease ? lq_pg_query_text(LQ_PG_RUN, sql) : NULL;
 
     if (!q) return; /* what uses the connection next fails */
     q->is_abandoned = true;
     q->is_final = true;
-    if (lq_pg_submit(s->db->pool, s->lease, q) < 0) lq_pg_query_free(q);
+    if (lq_pg_submit(s->db->pool, lease, q) < 0) lq_pg_query_free(q);
 }
 
 /* db.leave(session, ...): sends these statements, and the outer one goes on; a
@@ -160,7 +166,7 @@ static int db_leave(lua_State *L)
     if (s->state == LQ_DB_SESSION_OVER || !s->outer) return 0;
     for (i = 2; i <= top; i++) {
         undo.ptr = luaL_checklstring(L, i, &undo.len);
-        if (s->db->pool && s->outer->lease) send_undo(s, undo);
+        send_undo(s, undo);
         s->outer->is_undone = strcmp(undo.ptr, "rollback") == 0;
     }
     lq_db_end_session(s);
@@ -174,7 +180,7 @@ static int db_send(lua_State *L)
     lq_str sql;
 
     sql.ptr = luaL_checklstring(L, 2, &sql.len);
-    if (s->db->pool) send_undo(s, sql);
+    send_undo(s, sql);
     return 0;
 }
 
@@ -183,8 +189,8 @@ static int db_is_in_transaction(lua_State *L)
 {
     const lq_db_session *s = lq_db_check_session(L, 1);
 
-    lua_pushboolean(L,
-                    !s->is_undone && lq_pg_lease_is_in_transaction(s->lease));
+    lua_pushboolean(L, !s->is_undone &&
+                           lq_pg_lease_is_in_transaction(lq_db_lease_of(s)));
     return 1;
 }
 
@@ -218,6 +224,15 @@ static int commit_k(lua_State *L, int status, lua_KContext context)
     return results;
 }
 
+/* Whether somebody has sent a commit or rollback by hand. */
+static bool was_ended(const lq_db_session *s)
+{
+    const lq_pg_lease *lease = lq_db_lease_of(s);
+
+    return s->db->pool && lq_pg_lease_state(lease, NULL) > 0 &&
+           !lq_pg_lease_is_in_transaction(lease);
+}
+
 /* db.commit(session) -> true | nil, err: waits, and nothing cancels it */
 static int db_commit(lua_State *L)
 {
@@ -226,6 +241,13 @@ static int db_commit(lua_State *L)
     lq_pg_query *q;
 
     to.db = to.session->db;
+    if (was_ended(to.session)) {
+        lua_pushnil(L);
+        lq_push_error_named(L, "25P01",
+                            "the transaction could not be committed: one of "
+                            "its statements has ended it");
+        return 2;
+    }
     q = lq_pg_query_text(LQ_PG_RUN, LQ_STR("commit"));
     if (!q) return luaL_error(L, "not enough memory");
     q->is_final = true;

@@ -36,7 +36,7 @@ static void close_stream(stream *s)
         q->data = NULL;
         lq_pg_drop(q);
     }
-    if (s->session && s->session->lease) lq_db_end_session(s->session);
+    if (s->session) lq_db_end_session(s->session);
     s->session = NULL;
 }
 
@@ -50,6 +50,7 @@ static int m_close(lua_State *L)
 /* Takes `q`. stack: session, ... */
 static int begin(lua_State *L, const lq_db_target *to, lq_pg_query *q)
 {
+    lq_pg_lease *lease = lq_db_lease_of(to->session);
     lq_vm *vm = lq_vm_of(L);
     stream *s;
 
@@ -66,7 +67,7 @@ static int begin(lua_State *L, const lq_db_target *to, lq_pg_query *q)
     vm->dbs->decoding = NULL;
     to->session->is_undone = false;
     if (!to->db->pool) lq_pg_query_fail(q, LQ_ECLOSED, NULL);
-    if (q->err || lq_pg_submit(to->db->pool, to->session->lease, q) < 0)
+    if (q->err || lq_pg_submit(to->db->pool, lease, q) < 0)
         return lq_db_push_failure(L, vm, q);
     s->q = q;
     return 1;
@@ -103,11 +104,13 @@ static int db_stream(lua_State *L)
     return lq_db_ask(L, t, LQ_DB_STREAM);
 }
 
-/* stack: stream, ... */
+/* Pushes it, or raises that it cannot be read. stack: stream, ... */
 static void push_piece(lua_State *L, const stream *s)
 {
     lq_database *d = s->session->db;
-    lq_pgreader in = {&d->types, &lq_vm_of(L)->dbs->scratch, d->has_null};
+    lq_err unread = {0};
+    lq_pgreader in = {&d->types, &lq_vm_of(L)->dbs->scratch, d->has_null,
+                      &unread};
     size_t len;
     const void *r = lq_pg_pieces_first(s->q->pieces, &len);
 
@@ -125,6 +128,9 @@ static void push_piece(lua_State *L, const stream *s)
     }
     lq_pgresult_push_stream_row(L, &in, r, 2);
     lq_pg_pieces_drop(s->q->pieces);
+    if (!unread.code) return;
+    lq_push_error(L, unread.code, unread.text);
+    lua_error(L);
 }
 
 /* The end: nil, or the error is raised. */

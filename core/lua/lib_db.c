@@ -39,7 +39,8 @@ static void close_database(lq_database *d)
     lq_pg_pool_close(pool);
 }
 
-/* db.open(options) -> database: options as luaqueduct.db has checked them */
+/* db.open(options) -> database: options as luaqueduct.db has checked them;
+ * `listens`: db.notification is for it */
 static int db_open(lua_State *L)
 {
     lq_vm *vm = lq_vm_of(L);
@@ -62,7 +63,8 @@ static int db_open(lua_State *L)
     cfg.cache = (size_t)lq_integer_field(L, 1, "statement_cache");
 
     d = lua_newuserdatauv(L, sizeof *d, 0);
-    *d = (lq_database){.has_null = lq_boolean_field(L, 1, "null")};
+    *d = (lq_database){.has_null = lq_boolean_field(L, 1, "null"),
+                       .listens = lq_boolean_field(L, 1, "listens")};
     cfg.on_notify = lq_db_on_notify;
     cfg.data = d;
     lq_list_init(&d->notes);

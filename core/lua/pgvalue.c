@@ -180,13 +180,16 @@ static lua_Integer read_int(const char *s)
     return (lua_Integer)(is_negative ? 0 - v : v);
 }
 
-static void push_json(lua_State *L, const char *s, size_t len)
+/* The server takes more than is JSON here: numbers of any size, any depth. */
+static void push_json(lua_State *L, const lq_pgreader *in, const char *s,
+                      size_t len)
 {
     lq_err err;
 
-    if (lq_json_decode(L, (lq_str){s, len}, &err) < 0)
-        luaL_error(L, "a JSON value of the database cannot be read: %s",
-                   err.text);
+    if (lq_json_decode(L, (lq_str){s, len}, &err) == 0) return;
+    lq_err_set(in->unread, LQ_EINVALID,
+               "a JSON value of the database cannot be read: %.150s", err.text);
+    lua_pushnil(L);
 }
 
 void lq_pgvalue_push(lua_State *L, const lq_pgreader *in, const lq_pgtype *type,
@@ -197,7 +200,7 @@ void lq_pgvalue_push(lua_State *L, const lq_pgreader *in, const lq_pgtype *type,
     case LQ_PGKIND_FLOAT: lua_pushnumber(L, strtod(s, NULL)); break;
     case LQ_PGKIND_BOOL: lua_pushboolean(L, *s == 't'); break;
     case LQ_PGKIND_BYTEA: push_bytea(L, s, len); break;
-    case LQ_PGKIND_JSON: push_json(L, s, len); break;
+    case LQ_PGKIND_JSON: push_json(L, in, s, len); break;
     case LQ_PGKIND_ARRAY: lq_pgarray_push(L, in, type, s, len); break;
     default: lua_pushlstring(L, s, len);
     }

@@ -10,6 +10,7 @@
 #include <lua.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "lua/pgtype.h"
 #include "pg/query.h"
 
@@ -31,7 +32,9 @@ int lq_pgparam_put(lua_State *L, int idx, const lq_pgtypes *ts, uint32_t oid,
 typedef struct lq_pgreader {
     const lq_pgtypes *types;
     lq_buf *scratch;
-    bool has_null; /* NULL is aq.null, not absent */
+    bool has_null;  /* NULL is aq.null, not absent */
+    lq_err *unread; /* set by a value that is no value of Lua: it is nil, and
+                       whoever reads refuses the whole */
 } lq_pgreader;
 
 /* The oids among the columns that `types` does not know, up to `max`. Returns
@@ -40,7 +43,7 @@ int lq_pgresult_unknowns(const PGresult *r, const lq_pgtypes *ts, uint32_t *out,
                          int max);
 
 /* Push: all rows, as an array with `affected`; the first row; its first value.
- * Nil when there is none. Raise for memory and for what is no JSON. */
+ * Nil when there is none. Raise for memory. */
 void lq_pgresult_push_rows(lua_State *L, const lq_pgreader *in,
                            const PGresult *r);
 void lq_pgresult_push_row(lua_State *L, const lq_pgreader *in,

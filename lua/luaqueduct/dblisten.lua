@@ -195,7 +195,7 @@ function m.new(options)
   local own = {}
 
   for name, value in pairs(options) do own[name] = value end
-  own.size, own.shared = 1, false
+  own.size, own.shared, own.listens = 1, false, true
   return { channels = {}, db = core.open(own), waiting = {} }
 end
 
@@ -218,6 +218,7 @@ function m.close(listener)
   listener.is_closed = true
   listener.channels = {}
   listener.db:close()
+  tell(listener, select(2, core.closed()))
 end
 
 return m

@@ -3,7 +3,7 @@
 local database = require "spec.support.database"
 
 local NAMES = { "db_spec", "db_pool_spec", "db_transaction_spec", "db_stream_spec",
-  "db_chaos_spec", "db_copy_spec", "db_listen_spec" }
+  "db_chaos_spec", "db_copy_spec", "db_listen_spec", "db_edge_spec" }
 
 describe("with `shared = true`", function()
   setup(function() database.shared = true end)

@@ -37,6 +37,12 @@ function core.copy_finish(copy) end
 ---@return luaqueduct.DatabaseError? err
 function core.copy_in(session, sql) end
 
+--- The error of a database that is closed, for who still waits.
+---@return nil
+---@return luaqueduct.DatabaseError err
+---@nodiscard
+function core.closed() end
+
 --- The chunks of a copy one by one, for `next`; the session is the stream's from then on.
 ---@param session luaqueduct.DatabaseSession
 ---@param sql string

@@ -1,0 +1,322 @@
+--- aq.db: what comes seldom, and at a bad time.
+
+local database = require "spec.support.database"
+local socket = require "socket"
+local wait = require "spec.support.wait"
+
+describe("a database", function()
+  local site
+
+  setup(function() site = database.start { options = "size = 2" } end)
+  teardown(function() site:stop() end)
+  before_each(function()
+    site.postgres:psql "drop table if exists t cascade; create table t (a int)"
+  end)
+
+  local function run(code)
+    return site:run(code)
+  end
+
+  local function idle()
+    wait.till(function() return run "return db:stats().busy" == 0 end, 5,
+      "all connections to be idle")
+  end
+
+  -- ---- tasks that are left behind by what they are part of ------------------------------------
+
+  -- `kept.begun` is set inside; the outer one ends then, and others use its connection.
+  local OUTLIVE = [[
+    local err
+    kept.begun, kept.done = false, false
+    pcall(db.%s, db, function(outer)
+      outer:query "select 1"
+      aq.spawn(function()
+        local ok, result, failure = pcall(function() return %s end)
+        err = tostring(ok and failure or result)
+        kept.done = true
+      end)
+      while not kept.begun do aq.sleep(0.001) end
+    end)
+    for i = 1, 100 do assert(db:value("select $1::int", i) == i) end
+    while not kept.done do aq.sleep(0.001) end
+    return err]]
+  local LINGER = "kept.begun = true aq.sleep(0.1)"
+
+  for what, code in pairs {
+    ["a transaction in a session"] = { "session", [[
+      outer:transaction(function(tx) LINGER return tx:query "select 1" end)]] },
+    ["a transaction in a transaction"] = { "transaction", [[
+      outer:transaction(function(tx) LINGER return tx:query "select 1" end)]] },
+    ["one in one in a transaction"] = { "transaction", [[
+      outer:transaction(function(tx)
+        return tx:transaction(function(t) LINGER return t:query "select 1" end)
+      end)]] },
+    ["a copy in a session"] = { "session", [[
+      outer:copy_in("copy t from stdin", function() LINGER return "1\n" end)]] },
+    ["a loop in a session"] = { "session", [[
+      (function()
+        for row in outer:each "select generate_series(1, 100000) a" do
+          if row.a == 1 then LINGER end
+        end
+      end)()]] },
+  } do
+    it("refuses what outlives its session or transaction: " .. what, function()
+      local err = run((OUTLIVE:format(code[1], code[2]:gsub("LINGER", LINGER))))
+
+      assert.truthy(err:find("over", 1, true) or err:find("ended", 1, true), err)
+      idle()
+      assert.are.equal(0, (run "return db:value 'select count(*) from t'"))
+    end)
+  end
+
+  -- ---- what somebody has left -----------------------------------------------------------------
+
+  it("cancels what all have left, also where it is more than one", function()
+    local seconds = run [[
+      local db <close> = open { size = 1 }
+      db:query "select 1"
+      local first = aq.spawn(function() db:query "select pg_sleep(20), 1" end)
+      local second = aq.spawn(function() db:query "select pg_sleep(20), 2" end)
+      aq.sleep(0.1)
+      first:cancel()
+      second:cancel()
+      local from = aq.now()
+      assert(db:value "select 3" == 3)
+      return aq.now() - from]]
+
+    assert.is_true(seconds < 2, seconds .. " s")
+  end)
+
+  it("cancels what is left of a transaction with several queries under way", function()
+    local seconds = run [[
+      local db <close> = open { size = 1 }
+      local task = aq.spawn(function()
+        db:transaction(function(tx)
+          aq.all(function() tx:query "select pg_sleep(20), 1" end,
+            function() tx:query "select pg_sleep(20), 2" end)
+        end)
+      end)
+      aq.sleep(0.1)
+      task:cancel()
+      local from = aq.now()
+      assert(db:value "select 3" == 3)
+      return aq.now() - from]]
+
+    assert.is_true(seconds < 2, seconds .. " s")
+  end)
+
+  -- ---- statements -----------------------------------------------------------------------------
+
+  it("closes statements out of the way of a transaction, a script and a copy", function()
+    assert.are.same({ "<nil>", 30 }, { run [[
+      local db <close> = open { size = 1, statement_cache = 1 }
+      local failed
+      for i = 1, 10 do
+        db:session(function(s)
+          s:query("select 1 + " .. i)
+          s:query("select 2 + " .. i)
+          local _, err = s:transaction(function(tx) return tx:query "insert into t values (1)" end)
+          s:query("select 3 + " .. i)
+          local _, err2 = s:script "insert into t values (2)"
+          s:query("select 4 + " .. i)
+          local chunks = { "3\n" }
+          local _, err3 = s:copy_in("copy t from stdin", function() return table.remove(chunks) end)
+          failed = failed or err or err2 or err3
+        end)
+      end
+      return failed, db:value "select count(*) from t"]] })
+  end)
+
+  it("runs a script behind what is under way on its connection", function()
+    assert.are.same({ true, 1 }, { run [[
+      local ok
+      db:session(function(s)
+        aq.all(function() s:query "select pg_sleep(0.1)" end,
+          function() ok = s:script "insert into t values (1)" end)
+      end)
+      return ok, db:value "select count(*) from t"]] })
+  end)
+
+  it("prepares statements again whose columns have changed, also in a pipeline", function()
+    assert.are.same({ { 5, 5, 5, 5 } }, { run [[
+      local db <close> = open { size = 1 }
+      db:query "insert into t values (1)"
+      db:query "select * from t"
+      db:query "alter table t add b int default 5"
+      local function read() return assert(db:query "select * from t")[1].b end
+      return aq.all { read, read, read, read }]] })
+  end)
+
+  it("keeps statements of several items in step with what the app has deallocated", function()
+    assert.are.same({ 7 }, { run [[
+      return db:session(function(s)
+        s:value "select 7"
+        assert(s:batch { { "select 1" }, { "deallocate all" } })
+        return s:transaction(function(tx) return tx:value "select 7" end)
+      end)]] })
+  end)
+
+  -- ---- transactions ---------------------------------------------------------------------------
+
+  it("tells that a transaction was ended by hand", function()
+    local result, err = run [[
+      return db:transaction(function(tx)
+        tx:query "insert into t values (1)"
+        tx:query "rollback"
+        return "fine"
+      end)]]
+
+    assert.are.equal("<nil>", result)
+    assert.are.equal("25P01", err.code)
+    idle()
+  end)
+
+  -- ---- values ---------------------------------------------------------------------------------
+
+  it("is nil and an error for JSON that is no value of Lua", function()
+    for _, value in ipairs { [['1e400'::jsonb]], [['"\ud800"'::json]],
+      [[(repeat('[', 300) || repeat(']', 300))::jsonb]], [[array['1e400'::jsonb] ]] } do
+      local result, err = run(("return db:query [==[select 1 as a, %s as b]==]"):format(value))
+
+      assert.are.equal("<nil>", result)
+      assert.are.equal("invalid", err.code)
+      assert.truthy(err.message:find("JSON value of the database cannot be read", 1, true))
+    end
+    assert.are.equal("invalid", site:raised [==[
+      for _ in db:each [[select '1e400'::jsonb from generate_series(1, 3)]] do end]==].code)
+    idle()
+  end)
+
+  it("reads arrays of each of the server's own types", function()
+    assert.are.same({}, (run [[
+      local wrong = aq.array {}
+      local types = [=[select typelem::regtype::text as element from pg_type
+        where typoutput = 'array_out'::regproc and oid < 10000 and typname <> '_gtsvector'
+          and typelem not in (select oid from pg_type where typtype = 'c')]=]
+      for _, row in ipairs(assert(db:query(types))) do
+        local value = db:value("select '{}'::" .. row.element .. "[]")
+        if type(value) ~= "table" then wrong[#wrong + 1] = row.element end
+      end
+      return wrong]]))
+  end)
+
+  it("writes ISO dates from the first query on, whatever it is for", function()
+    site.postgres:psql "alter database spec set datestyle = 'SQL, DMY'"
+    assert.are.same({}, (run [[
+      local wrong = aq.array {}
+      for i = 1, 40 do
+        local other <close> = open { size = 1 }
+        other:transaction(function(tx)
+          local date = tx:value "select '2024-01-31'::date"
+          if date ~= "2024-01-31" then wrong[#wrong + 1] = date end
+        end)
+      end
+      return wrong]]))
+    site.postgres:psql "alter database spec reset datestyle"
+  end)
+
+  -- ---- notifications --------------------------------------------------------------------------
+
+  it("tells who waits for a channel that the database is closed", function()
+    run [[
+      kept.other = open { size = 1 }
+      assert(kept.other:listen("a", function() end))]]
+    site.postgres:stop()
+    local conn = site:begin [[
+      aq.sleep(2) -- by now the pauses between two tries are long
+      local done, err
+      aq.spawn(function()
+        err = select(2, kept.other:listen("b", function() end))
+        done = true
+      end)
+      aq.sleep(0.02)
+      kept.other:close()
+      local by = aq.now() + 5
+      while not done and aq.now() < by do aq.sleep(0.01) end
+      return done, err]]
+    local done, err = site:answer(conn)
+    site.postgres:start()
+    wait.till(function() return run "return db:value 'select 1'" == 1 end, 5, "the server")
+
+    assert.is_true(done)
+    assert.truthy(({ closed = true, ECONNREFUSED = true, ENOENT = true })[err.code], err.code)
+  end)
+
+  it("keeps no notification that nobody takes #once", function() -- sanitizers keep what is freed
+    local before, after = run [[
+      local function rss()
+        return math.tointeger(io.open "/proc/self/status":read "a":match "VmRSS:%s+(%d+)")
+      end
+      return db:session(function(s)
+        s:query "listen x"
+        local function send()
+          s:query "select pg_notify('x', repeat('x', 7000) || g) from generate_series(1, 1000) g"
+        end
+        send()
+        local before = rss()
+        for _ = 1, 10 do send() end
+        return before, rss()
+      end)]]
+
+    assert.is_true(after - before < 32 << 10, ("%d KiB more"):format(after - before))
+  end)
+
+  -- ---- hosts ----------------------------------------------------------------------------------
+
+  --- The bytes of a message to a client.
+  local function message(kind, body)
+    return kind .. string.pack(">I4", #body + 4) .. body
+  end
+
+  --- Answers one client as a server that does not take writes.
+  local function be_read_only(listener)
+    local conn = assert(listener:accept())
+    conn:settimeout(5)
+    assert(conn:receive(string.unpack(">I4", (assert(conn:receive(4)))) - 4))
+    assert(conn:send(message("R", string.pack(">I4", 0)) ..
+      message("S", "server_version\0" .. "15.0\0") ..
+      message("S", "client_encoding\0UTF8\0") ..
+      message("S", "default_transaction_read_only\0on\0") ..
+      message("S", "in_hot_standby\0off\0") ..
+      message("K", string.pack(">I4I4", 1, 1)) .. message("Z", "I")))
+    conn:receive "*a"
+    conn:close()
+  end
+
+  it("cancels on the host that was taken, of several", function()
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    listener:settimeout(5)
+    local _, port = listener:getsockname()
+    local conn = site:begin(([[
+      local db <close> = open { size = 1, query_timeout = 0.2, url = "postgres://postgres@" ..
+        "127.0.0.1:%d,127.0.0.1:%d/spec?sslmode=disable&target_session_attrs=read-write" }
+      local pid = assert(db:value "select pg_backend_pid()")
+      local err = select(2, db:query "select pg_sleep(20)")
+      local from = aq.now()
+      local same = db:value "select pg_backend_pid()" == pid
+      return err.code, same, aq.now() - from]]):format(port, site.postgres.port))
+    be_read_only(listener)
+    local code, same, seconds = site:answer(conn)
+    listener:close()
+
+    assert.are.same({ "query_timeout", true }, { code, same })
+    assert.is_true(seconds < 2, seconds .. " s")
+  end)
+
+  -- ---- misuse ---------------------------------------------------------------------------------
+
+  it("raises for a script with a NUL, and for statements that leave something behind", function()
+    assert.truthy(site:raised "db:session(function(s) s:script 'select 1\\0; select 2' end)"
+      :find("NUL", 1, true))
+    for _, statement in ipairs { "create or replace temp view v as select 1",
+      "create or replace temporary view v as select 1" } do
+      assert.truthy(site:raised(("db:query %q"):format(statement)):find("session", 1, true))
+    end
+  end)
+
+  it("teaches what a copy is that takes nothing", function()
+    local _, err = run "return db:copy_in('copy t to stdout', function() return '1' end)"
+
+    assert.truthy(err.message:find("copy from stdin", 1, true))
+  end)
+end)
