@@ -212,7 +212,7 @@ stage.run({
 
     await say(ann, "one");
     await hears(bob, "one");
-    await fetch(`${s.url}/service`);
+    await fetch(`${s.url}/die/rooms`);
     await say(ann, "two");
     for (const page of [ann, bob]) {
       await hears(page, "two");

@@ -1,12 +1,12 @@
 // Talks to the app of websocket_clients_spec.lua with npm's ws.
 //
-// node talk.js PORT FOLDER prints a line for each thing that has gone as it must; ws is in
-// FOLDER/node_modules.
+// node talk.js PORT MODULES prints a line for each thing that has gone as it must; ws is in the
+// folder MODULES.
 "use strict";
 
 const assert = require("assert");
 const path = require("path");
-const WebSocket = require(path.resolve(process.argv[3], "node_modules/ws"));
+const WebSocket = require(path.resolve(process.argv[3], "ws"));
 
 const BASE = "ws://127.0.0.1:" + process.argv[2];
 const OFFERS = {

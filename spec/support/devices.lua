@@ -3,31 +3,12 @@
 --
 -- Failure: raises.
 
+local breakable = require "spec.support.breakable"
 local client = require "spec.support.client"
-local command = require "spec.support.command"
-local core = require "spec.support.core"
 local protocol = dofile "examples/devices/protocol.lua"
 local server = require "spec.support.server"
 
-local APP = [[
-local aq = require "luaqueduct"
-local App = require "devices"
-local breaker = assert(package.loadlib("BREAKER", "luaopen_breaker"))()
-local entry_point = App.entry_point
-
-function App:entry_point()
-  local router = entry_point(self)
-  aq.hub.subscribe("stop", function() aq.instance:stop() end)
-  aq.hub.subscribe("panic", function() breaker.panic() end)
-  router:get("/:how(%l+)/:id(%d+)", function(req)
-    return tostring(aq.hub.send(tonumber(req.params.id), req.params.how, true))
-  end)
-  router:get("/bus", function() return tostring(aq.service "bus":cast "die") end)
-  return router
-end
-return App
-]]
-APP = APP:gsub("BREAKER", (core.absolute(core.build .. "/spec/breaker.so"):gsub("%%", "%%%%")))
+local FILES = { "page.html", "protocol.lua", "store.lua", "database.lua", "bus.lua" }
 
 local m = { protocol = protocol, SECRET = "a secret of the example" }
 
@@ -36,16 +17,10 @@ local m = { protocol = protocol, SECRET = "a secret of the example" }
 ---@param args? string[] more arguments
 ---@param database? string the URL of one, instead of the file
 function m.start(store, args, database)
-  local files = { ["devices.lua"] = command.read_file "examples/devices/app.lua" }
-  for _, name in ipairs { "page.html", "protocol.lua", "store.lua", "database.lua",
-    "bus.lua" } do
-    files[name] = command.read_file("examples/devices/" .. name)
-  end
-  files["bus.lua"] = files["bus.lua"]:gsub("return Bus%s*$",
-    "function Bus:die() os.exit(1) end\n%0")
+  local source, files = breakable.example("devices", FILES, "bus.lua")
   local argv = { "--option", "device_port=0", "--option", "store=" .. store }
   table.move(args or {}, 1, #(args or {}), #argv + 1, argv)
-  local app = server.start { source = APP, files = files, workers = 4, args = argv,
+  local app = server.start { source = source, files = files, workers = 4, args = argv,
     env = { DATABASE_URL = database or false } }
 
   app.device_port = tonumber(app:get("/stats").body:match '"device_port":(%d+)')

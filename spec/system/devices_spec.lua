@@ -265,7 +265,7 @@ describe("examples/devices with its simulator", function()
   for title, fault in pairs {
     ["workers that stop"] = function(app) app:get "/stop/1" app:get "/stop/3" end,
     ["workers that break"] = function(app) app:get "/panic/2" end,
-    ["a bus that ends"] = function(app) app:get "/bus" end,
+    ["a bus that ends"] = function(app) app:get "/die/bus" end,
     ["a reload"] = function(app)
       local generation = app:log():find("generation 2", 1, true) and 3 or 2
       app:signal "HUP"

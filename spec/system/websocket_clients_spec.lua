@@ -1,7 +1,7 @@
 --- WebSockets with clients that others wrote: Python's websockets, npm's ws (`make clients`).
 
 local command = require "spec.support.command"
-local core = require "spec.support.core"
+local npm = require "spec.support.npm"
 local server = require "spec.support.server"
 
 local APP = [[
@@ -39,19 +39,6 @@ pings
 topics
 ]]
 
---- Where npm's ws is: in the top build folder, whatever the variant.
-local function clients()
-  for _, folder in ipairs { core.build, core.build .. "/.." } do
-    local path = core.absolute(folder .. "/clients")
-    local file = io.open(path .. "/node_modules/ws/package.json")
-    if file then
-      file:close()
-      return path
-    end
-  end
-  error "ws is not in the build folder: make clients"
-end
-
 describe("a WebSocket client", function()
   for name, argv in pairs {
     ["of Python's websockets"] = { "/usr/bin/python3", "spec/clients/talk.py" },
@@ -60,8 +47,9 @@ describe("a WebSocket client", function()
     it(name .. " is talked to as it expects, by four workers", function()
       local app <close> = server.start { source = APP, workers = 4 }
 
-      local result = command.run({ argv[1], argv[2], tostring(app.port), clients() },
-        { timeout = 90 })
+      local ws = npm.modules("clients", "ws")
+
+      local result = command.run({ argv[1], argv[2], tostring(app.port), ws }, { timeout = 90 })
 
       assert.are.equal("", result.stderr)
       assert.are.equal(EXPECTED, result.stdout)
