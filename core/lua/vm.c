@@ -207,6 +207,14 @@ void lq_vm_run_short(lq_vm *vm)
     vm->is_short = true;
 }
 
+/* What is under way ends well all the same: there is an eighth more, once. */
+static void tell_full(lq_vm *vm)
+{
+    if (!vm->is_full) vm->alloc.limit += vm->alloc.limit / 8;
+    vm->is_full = true;
+    vm->cfg.on_full(vm);
+}
+
 void lq_vm_relieve(lq_vm *vm)
 {
     const lq_alloc *a = &vm->alloc;
@@ -217,7 +225,7 @@ void lq_vm_relieve(lq_vm *vm)
     lq_alloc_trim(&vm->alloc);
     lq_mem_trim();
     if (a->limit && a->used > a->limit - a->limit / 10 && vm->cfg.on_full)
-        vm->cfg.on_full(vm);
+        tell_full(vm);
 }
 
 void lq_vm_close(lq_vm *vm)

@@ -78,7 +78,9 @@ typedef struct lq_vm_cfg {
     /* An error outside any protected call: the state is not to be used any
      * more. Does not return; NULL: the thread ends (base/broken.h). */
     void (*on_panic)(lq_vm *, const char *text);
-    /* The heap stays near its limit after a memory error; may be NULL. */
+    /* The heap stays near its limit after a memory error: the state is to be
+     * replaced, and has an eighth more until then. May be NULL; may be called
+     * again. */
     void (*on_full)(lq_vm *);
     void *data;
 } lq_vm_cfg;
@@ -100,6 +102,7 @@ struct lq_vm {
     int unyieldable;    /* user coroutines that run inside a C function */
     lq_turn turn;
     bool is_short;     /* a memory error is to be followed up behind the task */
+    bool is_full;      /* on_full has been called */
     bool is_broken;    /* on_broken has been called */
     char warning[512]; /* as far as it has come */
 

@@ -126,22 +126,26 @@ static void test_limit(void)
 static void test_limit_behind_a_refusal(void)
 {
     lq_alloc a;
-    void *first, *second;
+    void *first, *second, *small[2];
 
     lq_alloc_init(&a);
     a.limit = 1600;
     first = lq_alloc_lua(&a, NULL, 0, 1501);
-    CHECK(lq_alloc_lua(&a, NULL, 0, 10) != NULL);
+    small[0] = lq_alloc_lua(&a, NULL, 0, 10);
+    CHECK(small[0] != NULL);
     CHECK(!lq_alloc_lua(&a, NULL, 0, 90));
     CHECK(!lq_alloc_lua(&a, NULL, 0, 9)); /* there would be room */
     CHECK(a.used == 1511);
-    CHECK(lq_alloc_lua(&a, NULL, 0, 9) != NULL);
+    small[1] = lq_alloc_lua(&a, NULL, 0, 9);
+    CHECK(small[1] != NULL);
     CHECK(!lq_alloc_lua(&a, NULL, 0, 90));
     first = lq_alloc_lua(&a, first, 1501, 1400);
     second = lq_alloc_lua(&a, NULL, 0, 181);
     CHECK(second && a.used == 1600);
     lq_alloc_lua(&a, first, 1400, 0);
     lq_alloc_lua(&a, second, 181, 0);
+    lq_alloc_lua(&a, small[0], 10, 0);
+    lq_alloc_lua(&a, small[1], 9, 0);
     lq_alloc_fini(&a);
 }
 

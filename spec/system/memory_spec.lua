@@ -55,6 +55,11 @@ end)
 router:get("/keep", function()
   for i = 1, math.huge do kept[i] = ("z"):rep(1000) .. i end
 end)
+router:get("/late", function()
+  print "waiting"
+  while not kept[1] do aq.sleep(0.01) end
+  return ("x"):rep(1 << 20)
+end)
 return router
 ]]
 
@@ -146,6 +151,21 @@ describe("--memory-limit", function()
     app:wait_log "worker 1 serves again"
     assert.are.equal("fine", app:get("/").body)
     assert.are.equal(1, select(2, app:log():gsub("this worker drains and is replaced", "")))
+    app:stop { status = 0 }
+  end)
+
+  it("lets what is under way end well in a worker that is replaced", function()
+    local app <close> = server.start { source = APP, args = { "--memory-limit", "16M" } }
+    local late, keep = app:connect(), app:connect()
+    late:send(client.format("GET", "/late"))
+    app:wait_log "waiting"
+
+    assert.are.equal(503, keep:get("/keep").status)
+
+    assert.are.equal(1 << 20, #late:read_response().body)
+    keep:close()
+    late:close()
+    app:wait_log "worker 1 serves again"
     app:stop { status = 0 }
   end)
 
