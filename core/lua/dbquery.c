@@ -17,6 +17,7 @@
 enum {
     BATCH_MAX = 1000,   /* fewer than statements are kept: lib_db.c */
     PARAMS_MAX = 65535, /* of the protocol */
+    KEPT = 64 * 1024,   /* bytes of a buffer from one query to the next */
 };
 
 /* ---- shells ------------------------------------------------------------- */
@@ -285,6 +286,12 @@ static int put_params(lua_State *L, const lq_db_target *to, const request *r,
     return err;
 }
 
+static void empty(lq_buf *b)
+{
+    if (b->cap > KEPT) lq_buf_fini(b);
+    lq_buf_clear(b);
+}
+
 /* Copies what put_params has gathered. */
 static void fill(lq_pg_query *q, const struct lq_dbs *dbs)
 {
@@ -446,6 +453,7 @@ static int push_answer(lua_State *L, struct lq_dbs *dbs, const lq_db_target *to,
             lua_rawseti(L, -2, i + 1);
         }
     }
+    empty(&dbs->scratch);
     return unread.code ? lq_push_failure(L, unread.code, unread.text) : 1;
 }
 
@@ -490,8 +498,8 @@ static lq_pg_query *make_query(lua_State *L, const lq_db_target *to, int tag,
     lq_pg_query *q;
     request r;
 
-    lq_buf_clear(&dbs->bytes);
-    lq_buf_clear(&dbs->params);
+    empty(&dbs->bytes);
+    empty(&dbs->params);
     for (i = 0; i < n && err == 0; i++) {
         r = open_item(L, tag, i);
         err = put_params(L, to, &r, statement_of(L, to, &r));
@@ -511,6 +519,7 @@ static lq_pg_query *make_query(lua_State *L, const lq_db_target *to, int tag,
         close_item(L, &r);
     }
     fill(q, dbs);
+    empty(&dbs->bytes);
     q->tag = tag;
     vm->dbs->decoding = NULL;
     return q;

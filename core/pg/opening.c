@@ -71,7 +71,7 @@ void lq_pg_failure_set(lq_pg_failure *f, int err, const char *message)
 {
     char text[sizeof f->text];
 
-    copy_lines(text, sizeof text, message);
+    copy_lines(text, sizeof text, *message ? message : "no reason is given");
     *f = (lq_pg_failure){.err = err};
     snprintf(f->text, sizeof f->text, "%s", text);
     take_sqlstate(f);

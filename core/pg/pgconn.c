@@ -294,6 +294,8 @@ void lq_pg_conn_add(lq_pg_conn *c, lq_pg_query *q)
 
 /* ---- what the server answers -------------------------------------------- */
 
+#define MISFIT "the server's answers do not fit what was asked"
+
 static bool is_code(const PGresult *r, const char *code)
 {
     const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
@@ -406,7 +408,10 @@ static void on_result(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
     switch (PQresultStatus(r)) {
     case PGRES_PIPELINE_SYNC:
         PQclear(r);
-        finish(c, q);
+        if (q->steps[q->step] == LQ_PG_STEP_SYNC)
+            finish(c, q);
+        else
+            lose_it(c, MISFIT);
         break;
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
@@ -467,7 +472,7 @@ static void read_results(lq_pg_conn *c)
             empty = 0;
             on_result(c, q, r);
         } else if (++empty > 3) {
-            lose_it(c, "the server's answers do not fit what was asked");
+            lose_it(c, MISFIT);
         } else if (q->has_result && q->steps[q->step] != LQ_PG_STEP_SYNC) {
             q->step++;
             q->has_result = false;

@@ -187,6 +187,23 @@ describe("a database", function()
     idle()
   end)
 
+  it("gives back the memory of a large parameter #once", function()
+    local before, after = run [[
+      local function rss()
+        collectgarbage()
+        collectgarbage()
+        return math.tointeger(io.open "/proc/self/status":read "a":match "VmRSS:%s+(%d+)")
+      end
+      db:value("select length($1)", "x")
+      local before = rss()
+      local other <close> = open()
+      assert(other:value("select length($1)", ("x"):rep(32 << 20)) == 32 << 20)
+      other:close()
+      return before, rss()]]
+
+    assert.is_true(after - before < 8 << 10, ("%d KiB more"):format(after - before))
+  end)
+
   it("reads arrays of each of the server's own types", function()
     assert.are.same({}, (run [[
       local wrong = aq.array {}
@@ -261,32 +278,49 @@ describe("a database", function()
     assert.is_true(after - before < 32 << 10, ("%d KiB more"):format(after - before))
   end)
 
-  -- ---- hosts ----------------------------------------------------------------------------------
+  -- ---- other servers --------------------------------------------------------------------------
 
   --- The bytes of a message to a client.
   local function message(kind, body)
     return kind .. string.pack(">I4", #body + 4) .. body
   end
 
-  --- Answers one client as a server that does not take writes.
-  local function be_read_only(listener)
+  --- Something that takes clients as a server does; its port.
+  local function listen()
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    listener:settimeout(5)
+    return listener, (select(2, listener:getsockname()))
+  end
+
+  --- A client that takes it for a server, one that takes no writes if `is_read_only`.
+  local function welcome(listener, is_read_only)
     local conn = assert(listener:accept())
     conn:settimeout(5)
     assert(conn:receive(string.unpack(">I4", (assert(conn:receive(4)))) - 4))
     assert(conn:send(message("R", string.pack(">I4", 0)) ..
       message("S", "server_version\0" .. "15.0\0") ..
       message("S", "client_encoding\0UTF8\0") ..
-      message("S", "default_transaction_read_only\0on\0") ..
+      message("S", "default_transaction_read_only\0" .. (is_read_only and "on" or "off") .. "\0") ..
       message("S", "in_hot_standby\0off\0") ..
       message("K", string.pack(">I4I4", 1, 1)) .. message("Z", "I")))
-    conn:receive "*a"
-    conn:close()
+    return conn
   end
 
+  it("loses a server whose answers are none", function()
+    local listener, port = listen()
+    local request = site:begin(([[
+      local db <close> = open { size = 1, url = "postgres://x@127.0.0.1:%d/x?sslmode=disable" }
+      return select(2, db:transaction(function() end)) ]]):format(port))
+    local conn = welcome(listener)
+    while conn:receive(1) do conn:send(message("Z", "I")) end
+    conn:close()
+    listener:close()
+
+    assert.are.equal("connection_lost", site:answer(request).code)
+  end)
+
   it("cancels on the host that was taken, of several", function()
-    local listener = assert(socket.bind("127.0.0.1", 0))
-    listener:settimeout(5)
-    local _, port = listener:getsockname()
+    local listener, port = listen()
     local conn = site:begin(([[
       local db <close> = open { size = 1, query_timeout = 0.2, url = "postgres://postgres@" ..
         "127.0.0.1:%d,127.0.0.1:%d/spec?sslmode=disable&target_session_attrs=read-write" }
@@ -295,7 +329,9 @@ describe("a database", function()
       local from = aq.now()
       local same = db:value "select pg_backend_pid()" == pid
       return err.code, same, aq.now() - from]]):format(port, site.postgres.port))
-    be_read_only(listener)
+    local client = welcome(listener, true)
+    client:receive "*a"
+    client:close()
     local code, same, seconds = site:answer(conn)
     listener:close()
 
