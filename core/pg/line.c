@@ -168,41 +168,46 @@ static void give_conn(lq_pg_lease *l, lq_pg_conn *c)
     if (l->on_ready) l->on_ready(l->data);
 }
 
+/* How many connections are wanted by those who are to have one for themselves;
+ * more are never served at once: the line may be long. */
+static size_t wanted_by_leases(const lq_pg_pool *p)
+{
+    size_t wanted = 0;
+    const lq_list *link = p->leases.next;
+
+    for (; link != &p->leases && wanted < (size_t)p->cfg.size;
+         link = link->next)
+        wanted++;
+    return wanted;
+}
+
+/* Who waited for them may have got another one, or wait no longer. */
+static void unreserve(lq_pg_pool *p)
+{
+    lq_list *link;
+
+    for (link = p->conns.next; link != &p->conns; link = link->next)
+        lq_pg_conn_of(link)->is_reserved = false;
+}
+
 /* Gives idle connections to those who want one for themselves, and keeps so
  * many from taking new queries as would be needed. */
 static void serve_leases(lq_pg_pool *p)
 {
     lq_pg_conn *c;
-    lq_list *link;
-    size_t wanted = 0, coming = (size_t)p->connecting;
+    size_t wanted = wanted_by_leases(p), coming = (size_t)p->connecting;
 
-    for (link = p->conns.next; link != &p->conns; link = link->next) {
-        c = lq_pg_conn_of(link);
-        if (!c->is_reserved) continue;
-        if (lq_list_is_empty(&p->leases)) {
-            c->is_reserved = false;
-        } else if (c->load == 0 && !c->is_stalled) {
-            give_conn(lq_pg_lease_of(p->leases.next), c);
-        } else {
-            coming++;
-        }
-    }
-    for (link = p->leases.next;
-         link != &p->leases && wanted < (size_t)p->cfg.size; link = link->next)
-        wanted++; /* more are never served at once: the line may be long */
-    while (wanted > coming) {
+    unreserve(p);
+    for (; wanted > 0; wanted--) {
         c = least_loaded(p);
-        if (c && c->load == 0) {
-            give_conn(lq_pg_lease_of(p->leases.next), c);
-            wanted--;
-        } else if (lq_pg_may_open(p) && lq_pg_open_one(p)) {
-            coming++;
-        } else if (c) {
-            c->is_reserved = true;
-            coming++;
-        } else {
-            break;
-        }
+        if (!c || c->load > 0) break;
+        give_conn(lq_pg_lease_of(p->leases.next), c);
+    }
+    for (; wanted > coming; coming++) {
+        if (lq_pg_may_open(p) && lq_pg_open_one(p)) continue;
+        c = least_loaded(p);
+        if (!c) break;
+        c->is_reserved = true;
     }
 }
 
@@ -243,14 +248,10 @@ static void serve_line(lq_pg_pool *p)
 
 void lq_pg_line_serve(lq_pg_pool *p)
 {
-    if (p->is_closed || p->waiting == 0) return;
-    if (is_lease_first(p)) {
-        serve_leases(p);
-        serve_line(p);
-    } else {
-        serve_line(p);
-        serve_leases(p);
-    }
+    if (p->is_closed) return;
+    if (!is_lease_first(p)) serve_line(p);
+    serve_leases(p);
+    serve_line(p);
 }
 
 void lq_pg_line_serve_and_arm(lq_pg_pool *p)

@@ -159,6 +159,42 @@ describe("a pool", function()
       return waiting, after, db:value "select 1"]] })
   end)
 
+  it("keeps no connection for a transaction that waits no longer", function()
+    for _, how in ipairs { "local task = aq.spawn(wait) aq.sleep(0.05) task:cancel()", "wait()" } do
+      local took, value = run([[
+        local db <close> = open { size = 1, acquire_timeout = 0.2 }
+        db:query "select 1"
+        local function wait() db:transaction(function() return true end) end
+        aq.spawn(function() db:query "select pg_sleep(0.5)" end)
+        while db:stats().busy == 0 do aq.sleep(0.001) end ]] .. how .. [[
+
+        while db:stats().busy > 0 do aq.sleep(0.001) end
+        local from = aq.now()
+        local value = db:value "select 2"
+        return aq.now() - from, value]])
+
+      assert.are.equal(2, value)
+      assert.is_true(took < 0.15, took .. " s")
+    end
+  end)
+
+  it("gives a transaction whichever connection becomes idle first", function()
+    for _, seconds in ipairs { "0.2, 1.5", "1.5, 0.2" } do
+      local took = run(([[
+        local db <close> = open { size = 2 }
+        for _, seconds in ipairs { %s } do
+          aq.spawn(function() db:query("select pg_sleep($1)", seconds) end)
+          while db:stats().busy == 0 do aq.sleep(0.001) end
+        end
+        while db:stats().busy < 2 do aq.sleep(0.001) end
+        local from = aq.now()
+        db:transaction(function() return true end)
+        return aq.now() - from]]):format(seconds))
+
+      assert.is_true(took < 1, took .. " s")
+    end
+  end)
+
   it("gives a query its time from when the server can begin with it", function()
     local code, first, seconds = run [[
       local db <close> = open { size = 1, query_timeout = 1 }
