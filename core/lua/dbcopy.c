@@ -115,19 +115,21 @@ static int db_copy_in(lua_State *L)
 
 /* ---- chunks ------------------------------------------------------------- */
 
-/* What is wrong shows at the end. */
+/* What the server does not want shows at the end. A chunk that was not even
+ * sent would be missing there. */
 static int write_k(lua_State *L, int status, lua_KContext context)
 {
     lq_task *t = (lq_task *)context;
     lq_pg_query *q = t->wait;
 
     (void)status;
+    if (q->err && q->err != LQ_EEOF) return lq_db_push_failure(L, t->vm, q);
     lua_pushboolean(L, q->err == 0);
     lq_pg_drop(q);
     return 1;
 }
 
-/* db.copy_write(copy, bytes) -> whether more is wanted: waits */
+/* db.copy_write(copy, bytes) -> whether more is wanted | nil, err: waits */
 static int db_copy_write(lua_State *L)
 {
     lq_task *t = lq_task_check_wait(L);

@@ -287,7 +287,9 @@ local function copy_in(session, sql, next_chunk)
   local guard <close> = copy
   part.session = nil
   for chunk in next_chunk do
-    if not core.copy_write(guard, chunk) then break end
+    local is_wanted, failure = core.copy_write(guard, chunk)
+    if failure then return nil, failure end
+    if not is_wanted then break end
   end
   return core.copy_finish(guard)
 end

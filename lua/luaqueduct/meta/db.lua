@@ -54,7 +54,8 @@ function core.copy_out(session, sql) end
 ---@async
 ---@param copy userdata
 ---@param bytes string
----@return boolean wanted whether the server takes more
+---@return boolean? wanted whether the server takes more
+---@return luaqueduct.DatabaseError? err it has not got them
 function core.copy_write(copy, bytes) end
 
 --- Whether the server has a transaction open there.
