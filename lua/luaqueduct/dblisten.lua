@@ -20,6 +20,12 @@ local function traced(err)
   return debug.traceback(tostring(err), 2)
 end
 
+--- Starts `fn(subject)` in a task unless one for it runs already.
+local function start(subject, fn)
+  if subject.task and core_task.is_live(subject.task) then return end
+  subject.task = core_task.spawn(fn, subject)
+end
+
 --- Runs the function for what has come, until there is no more.
 local function work(sub)
   while sub.first <= sub.last and not sub.is_over do
@@ -29,7 +35,6 @@ local function work(sub)
     local ok, err = xpcall(sub.fn, traced, payload)
     if not ok then log.error(("error in db:listen(%q): %s"):format(sub.channel, err)) end
   end
-  sub.is_working = false
 end
 
 local function deliver(sub, payload)
@@ -42,11 +47,9 @@ local function deliver(sub, payload)
     return
   end
   sub.is_full = false
+  sub.queue[sub.last + 1] = payload
   sub.last = sub.last + 1
-  sub.queue[sub.last] = payload
-  if sub.is_working then return end
-  sub.is_working = true
-  core_task.spawn(work, sub)
+  start(sub, work)
 end
 
 local function dispatch(listener, channel, payload)
@@ -84,13 +87,14 @@ local function listen_to_all(listener, session)
   return true
 end
 
---- Those who wait for the connection go on.
+--- Those who wait for the connection go on. Needs no memory.
 local function tell(listener, err)
   local waiting = listener.waiting
 
-  listener.waiting = {}
-  for _, waiter in ipairs(waiting) do
-    waiter.is_told, waiter.err = true, err
+  for i = 1, #waiting do
+    local waiter = waiting[i]
+    waiting[i] = nil
+    waiter.is_told, waiter.err = true, err or false
     core_task.unpark(waiter.task)
   end
 end
@@ -127,27 +131,36 @@ local function read(listener)
   end
 end
 
+local function report(err)
+  log.error("error in db:listen: " .. tostring(err))
+end
+
+--- The same; an error, such as too little memory, is one more way to lose the connection.
+local function read_whatever_comes(listener)
+  local ok, was_open = pcall(read, listener)
+
+  if ok then return was_open end
+  tell(listener, was_open)
+  pcall(report, was_open)
+end
+
 --- Reads as long as somebody listens.
 local function run(listener)
   local pause = PAUSE_MIN
 
   while next(listener.channels) and not listener.is_closed do
-    if read(listener) then pause = PAUSE_MIN end
+    if read_whatever_comes(listener) then pause = PAUSE_MIN end
     if not next(listener.channels) or listener.is_closed then break end
     core_task.sleep(pause * (0.5 + math.random() / 2))
     pause = math.min(pause * 2, PAUSE_MAX)
   end
-  listener.is_running = false
 end
 
 --- Waits until the channel is listened to.
 local function await(listener, channel)
   if listener.session then return listener.session:query("listen " .. quote(channel)) end
-  if not listener.is_running then
-    listener.is_running = true
-    core_task.spawn(run, listener)
-  end
-  local waiter = { task = core_task.current(), is_told = false }
+  local waiter = { task = core_task.current(), is_told = false, err = false }
+  start(listener, run)
   listener.waiting[#listener.waiting + 1] = waiter
   while not waiter.is_told do core_task.park() end
   if waiter.err then return nil, waiter.err end

@@ -132,22 +132,59 @@ function App:entry_point()
     end
     return results and sum .. row.b[1] .. results[1][1].c
   end
-  local function ask(db)
+  --- What `fn` gives, once it gives something.
+  local function insist(fn, ...)
     for _ = 1, 100 do
-      local ok, text = pcall(query, db)
+      local ok, text = pcall(fn, ...)
       if ok and text then return text end
       aq.sleep(0.01)
     end
     error "the database does not answer"
   end
+  local function open(size, shared)
+    return aq.db.open { url = os.getenv "LQ_SPEC_DB", size = size, shared = shared }
+  end
   router:get("/db", function()
-    self.db = self.db or aq.db.open { url = os.getenv "LQ_SPEC_DB", size = 2 }
-    return ask(self.db)
+    self.db = self.db or open(2)
+    return insist(query, self.db)
   end)
   router:get("/db/shared", function()
-    self.shared = self.shared
-      or aq.db.open { url = os.getenv "LQ_SPEC_DB", size = 2, shared = true }
-    return ask(self.shared)
+    self.shared = self.shared or open(2, true)
+    return insist(query, self.shared)
+  end)
+  local function ask_once()
+    local db <close> = open(3, true)
+    return tostring(assert(db:value "select 8"))
+  end
+  router:get("/db/once", function() return insist(ask_once) end)
+  local function hear()
+    local heard
+    local sub <close> = assert(self.heard:listen("words", function(text) heard = text end))
+    assert(self.heard:notify("words", "hi"))
+    for _ = 1, 50 do
+      if heard then return heard end
+      aq.sleep(0.002)
+    end
+  end
+  router:get("/db/listen", function()
+    self.heard = self.heard or open(1)
+    return insist(hear)
+  end)
+  local function copy()
+    return self.copied:session(function(session)
+      assert(session:query "create temp table if not exists c (n int)")
+      local n, sum = 0, ""
+      assert(session:copy_in("copy c from stdin", function()
+        n = n + 1
+        return n < 4 and n .. "\n" or nil
+      end))
+      for chunk in session:copy_out "copy c to stdout" do sum = sum .. chunk end
+      return (sum:gsub("\n", ""))
+    end)
+  end
+  router:get("/db/copy", function()
+    self.copied = self.copied or open(2, true)
+    return insist(copy)
   end)
   router:get("/log", function(req)
     aq.log.warn("seen", { id = req.id, list = { 1, 2 }, address = req.remote_address })
@@ -348,6 +385,9 @@ m.exchanges = {
   -- Behind most points the server has to be asked for a new connection.
   { name = "queries", told = "200 13xy", talk = get "/db", step = 30 },
   { name = "shared queries", told = "200 13xy", talk = get "/db/shared", step = 30 },
+  { name = "a shared pool that comes and goes", told = "200 8", talk = get "/db/once", step = 30 },
+  { name = "a notification", told = "200 hi", talk = get "/db/listen", step = 30 },
+  { name = "copies", told = "200 123", talk = get "/db/copy", step = 30 },
   { name = "a connection to a server", told = "200 HTTP/1.1 200 OK", talk = dial },
   { name = "a connection to a listener", told = "all", talk = listen },
   { name = "a stream", told = "200 one two", talk = get "/stream" },
