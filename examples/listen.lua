@@ -15,7 +15,7 @@ function App:prepare()
   self.db = aq.db.open { url = self.options.context.url or os.getenv "DATABASE_URL" }
   self.news = aq.array {}
   -- On a connection of its own, which listens again when the server was away.
-  self.db:listen("news", function(payload) self.news[#self.news + 1] = payload end)
+  assert(self.db:listen("news", function(payload) self.news[#self.news + 1] = payload end))
 end
 
 function App:entry_point()
