@@ -55,7 +55,7 @@ void lq_address_write(const lq_address *a, char out[LQ_ADDRESS_TEXT])
     }
 }
 
-/* ---- ranges ------------------------------------------------------------- */
+/* ---- ranges -------------------------------------------------------------- */
 
 static int bits_of(const lq_address *a)
 {

@@ -28,7 +28,7 @@ static const double powers[EXACT_POWER + 1] = {
     1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* ---- writing ------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------- */
 
 /* Writes `v` with at least `least` digits; returns how many. */
 static size_t put_digits(char *out, uint64_t v, size_t least)
@@ -111,7 +111,7 @@ size_t lq_number_put_float(char *out, double v)
     return sign + len;
 }
 
-/* ---- reading ------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------- */
 
 /* What stands in a number: digits * 10^exponent. */
 typedef struct decimal {

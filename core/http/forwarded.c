@@ -5,7 +5,7 @@
 
 #include "http/members.h"
 
-/* ---- what they are made of ---------------------------------------------- */
+/* ---- what they are made of ----------------------------------------------- */
 
 static int refuse(lq_err *err, const char *why)
 {
@@ -117,7 +117,7 @@ static bool read_host(lq_forwarded *out, lq_str s)
     return true;
 }
 
-/* ---- Forwarded ---------------------------------------------------------- */
+/* ---- Forwarded ----------------------------------------------------------- */
 
 /* One member taken apart; the values have no quotes, ptr is NULL for what is
  * not there. */
@@ -330,7 +330,7 @@ static int read_x(lq_forwarded *out, const lq_request *r, const lq_trust *trust,
     return 0;
 }
 
-/* ---- both --------------------------------------------------------------- */
+/* ---- both ---------------------------------------------------------------- */
 
 /* Whether two texts are the same, or one of them is not told. */
 static bool agree(const char *a, const char *b)

@@ -57,7 +57,7 @@ static int fail(lq_parser *p, int status, const char *why)
     return p->error;
 }
 
-/* ---- callbacks of llhttp ------------------------------------------------ */
+/* ---- callbacks of llhttp ------------------------------------------------- */
 
 /* The target, or the next piece of it. */
 static int on_url(llhttp_t *http, const char *at, size_t len)
@@ -83,7 +83,7 @@ static const llhttp_settings_t settings = {
     .on_headers_complete = on_headers_complete,
 };
 
-/* ---- the head ----------------------------------------------------------- */
+/* ---- the head ------------------------------------------------------------ */
 
 /* What is known of a request before its first byte. */
 static const lq_request nothing = {
@@ -350,7 +350,7 @@ static int feed_start(lq_parser *p, const char *data, size_t len, size_t *used)
     return event;
 }
 
-/* ---- the body ----------------------------------------------------------- */
+/* ---- the body ------------------------------------------------------------ */
 
 static int take_body(lq_parser *p, const char *data, size_t len, size_t *used)
 {
@@ -478,7 +478,7 @@ static int feed_chunks(lq_parser *p, const char *data, size_t len, size_t *used)
     return LQ_PARSE_MORE;
 }
 
-/* ---- the parser --------------------------------------------------------- */
+/* ---- the parser ---------------------------------------------------------- */
 
 int lq_parser_feed(lq_parser *p, const char *data, size_t len, size_t *consumed)
 {

@@ -17,7 +17,7 @@ typedef struct reader {
     lq_err *err;
 } reader;
 
-/* ---- bytes ---------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------- */
 
 static bool is_between(int c, int low, int high)
 {
@@ -82,7 +82,7 @@ static void add_class(reader *r, int letter)
             r->p->by_byte[c] |= r->item;
 }
 
-/* ---- reading -------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------- */
 
 /* The byte `ahead` of the place; -1 behind the end. */
 static int peek(const reader *r, size_t ahead)
@@ -233,7 +233,7 @@ int lq_pattern_init(lq_pattern *p, lq_str text, size_t *at, lq_err *err)
     return result;
 }
 
-/* ---- matching ------------------------------------------------------- */
+/* ---- matching ------------------------------------------------------------ */
 
 /* `active`, and what stands behind those of it that may be left out. A carry
  * sets the bits from the lowest active one of a run to the one behind it. */
@@ -266,7 +266,7 @@ bool lq_pattern_match(const lq_pattern *p, lq_str text, bool is_encoded,
     return i == text.len && ((hit | (active & p->optional)) & p->last);
 }
 
-/* ---- extent --------------------------------------------------------- */
+/* ---- extent -------------------------------------------------------------- */
 
 /* Behind the set that begins at `at`. */
 static size_t skip_set(lq_str text, size_t at)

@@ -4,7 +4,7 @@
 #include "base/address.h"
 #include "http/method.h"
 
-/* ---- bytes -------------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------- */
 
 enum { TOKEN = 1, HOST = 2, URL = 4, MORE = URL | HOST, ALL = MORE | TOKEN };
 
@@ -138,7 +138,7 @@ bool lq_request_is_authority(lq_str s)
     return true;
 }
 
-/* ---- views -------------------------------------------------------------- */
+/* ---- views --------------------------------------------------------------- */
 
 lq_str lq_request_target(const lq_request *r)
 {
@@ -173,7 +173,7 @@ lq_str lq_request_header(const lq_request *r, lq_str lower_name)
     return (lq_str){NULL, 0};
 }
 
-/* ---- the fields that matter to the connection --------------------------- */
+/* ---- the fields that matter to the connection ---------------------------- */
 
 /* What the fields say about framing. */
 typedef struct findings {
@@ -289,7 +289,7 @@ static int read_field(findings *f, lq_request *r, lq_str name, lq_str value)
     return 0;
 }
 
-/* ---- field lines -------------------------------------------------------- */
+/* ---- field lines --------------------------------------------------------- */
 
 static bool grow_headers(lq_request *r, const lq_request_head *head,
                          uint32_t *cap)
@@ -357,7 +357,7 @@ static int read_fields(findings *f, lq_request *r, const lq_request_head *head,
     return at == end ? 0 : refuse(f, 400, "The head ends in a line");
 }
 
-/* ---- the request line --------------------------------------------------- */
+/* ---- the request line ---------------------------------------------------- */
 
 /* http://authority and https://authority: RFC 9112, 3.2.2. */
 static bool read_authority(lq_request *r)
@@ -428,7 +428,7 @@ static int read_request_line(findings *f, lq_request *r,
     return read_target(f, r);
 }
 
-/* ---- framing: RFC 9112, 6.3 --------------------------------------------- */
+/* ---- framing: RFC 9112, 6.3 ---------------------------------------------- */
 
 static int check_coding(findings *f, const lq_request *r)
 {

@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "http/request.h"
 
-/* ---- reasons ------------------------------------------------------------ */
+/* ---- reasons ------------------------------------------------------------- */
 
 #define REASON(status, text) [(status)-100] = {text, sizeof text - 1}
 
@@ -89,7 +89,7 @@ const char *lq_status_reason(int status)
     return reason_of(status).ptr;
 }
 
-/* ---- putting bytes where room has been reserved ------------------------- */
+/* ---- putting bytes where room has been reserved -------------------------- */
 
 static inline char *put(char *at, const char *bytes, size_t len)
 {
@@ -136,7 +136,7 @@ static inline void set_end(lq_buf *b, const char *end)
     LQ_DEBUG_ASSERT(b->tail <= b->cap);
 }
 
-/* ---- the date ----------------------------------------------------------- */
+/* ---- the date ------------------------------------------------------------ */
 
 static void put_two(char *at, int n)
 {
@@ -181,7 +181,7 @@ void lq_date_set(lq_date *d, int64_t second)
     LQ_ASSERT(d->block_len <= sizeof d->block);
 }
 
-/* ---- the head ----------------------------------------------------------- */
+/* ---- the head ------------------------------------------------------------ */
 
 enum {
     LONGEST_BEGIN = sizeof "HTTP/1.1 000 " + LONGEST_REASON + LQ_DATE_BLOCK_CAP,
@@ -295,7 +295,7 @@ int lq_response_end(lq_buf *out, const lq_response_opts *opts, int status)
     return 0;
 }
 
-/* ---- bodies ------------------------------------------------------------- */
+/* ---- bodies -------------------------------------------------------------- */
 
 int lq_response_chunk(lq_buf *out, lq_str data)
 {

@@ -26,7 +26,7 @@ struct lq_router {
     lq_route fallback;
 };
 
-/* ---- entries -------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------- */
 
 static size_t names_len(const lq_syntax *s)
 {
@@ -56,7 +56,7 @@ static entry *new_entry(lq_router *r, const lq_syntax *s, const lq_route *route)
     return r->entries = e;
 }
 
-/* ---- public: making ------------------------------------------------- */
+/* ---- public: making ------------------------------------------------------ */
 
 int lq_router_new(lq_router **out)
 {
@@ -141,7 +141,7 @@ void lq_router_fallback(lq_router *r, const lq_route *route)
     r->has_fallback = true;
 }
 
-/* ---- matching ------------------------------------------------------- */
+/* ---- matching ------------------------------------------------------------ */
 
 typedef struct walk {
     const char *end; /* of the path */

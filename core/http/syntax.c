@@ -49,7 +49,7 @@ static bool is_name_byte(char c, bool is_first)
            (!is_first && c >= '0' && c <= '9');
 }
 
-/* ---- segments ------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------ */
 
 static int add_segment(reader *r, lq_segment_kind kind, lq_str text)
 {
@@ -199,7 +199,7 @@ static int read_segment(reader *r)
     }
 }
 
-/* ---- tails ---------------------------------------------------------- */
+/* ---- tails --------------------------------------------------------------- */
 
 static lq_segment *last_segment(lq_syntax *s)
 {

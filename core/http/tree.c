@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-/* ---- literals ------------------------------------------------------- */
+/* ---- literals ------------------------------------------------------------ */
 
 static uint64_t load64(const char *s)
 {
@@ -89,7 +89,7 @@ static int reserve_literal(lq_tree_node *n)
     return 0;
 }
 
-/* ---- growing -------------------------------------------------------- */
+/* ---- growing ------------------------------------------------------------- */
 
 /* The compiled constraint with that text; NULL without memory. */
 static const lq_tree_constraint *intern(lq_tree *t, lq_str text)
@@ -170,7 +170,7 @@ static lq_tree_node *grow(lq_tree *t, lq_tree_node *n, const lq_segment *s)
     return NULL;
 }
 
-/* ---- public --------------------------------------------------------- */
+/* ---- public -------------------------------------------------------------- */
 
 int lq_tree_grow(lq_tree *t, const lq_syntax *s, lq_tree_node **ends)
 {

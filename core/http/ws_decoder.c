@@ -83,7 +83,7 @@ static struct lq_ws_work *work_of(lq_ws_decoder *d)
     return d->work;
 }
 
-/* ---- heads -------------------------------------------------------------- */
+/* ---- heads --------------------------------------------------------------- */
 
 static int keep_part(lq_ws_decoder *d, rest *r)
 {
@@ -152,7 +152,7 @@ static int check_head(const lq_ws_decoder *d, const lq_ws_head *h)
     return 0;
 }
 
-/* ---- payloads ----------------------------------------------------------- */
+/* ---- payloads ------------------------------------------------------------ */
 
 static int finish_close(lq_ws_decoder *d, lq_str payload)
 {

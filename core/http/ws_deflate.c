@@ -45,7 +45,7 @@ static uInt at_most(size_t len)
     return len < STEP ? (uInt)len : STEP;
 }
 
-/* ---- out ---------------------------------------------------------------- */
+/* ---- out ----------------------------------------------------------------- */
 
 lq_ws_deflater *lq_ws_deflater_new(int bits, int level)
 {
@@ -121,7 +121,7 @@ int lq_ws_deflate(lq_ws_deflater *d, lq_str in, bool reset, lq_buf *out)
     return 0;
 }
 
-/* ---- in ----------------------------------------------------------------- */
+/* ---- in ------------------------------------------------------------------ */
 
 lq_ws_inflater *lq_ws_inflater_new(int bits, bool keeps_context)
 {

@@ -18,7 +18,7 @@ enum {
     BITS_MAX = 15,
 };
 
-/* ---- the request -------------------------------------------------------- */
+/* ---- the request --------------------------------------------------------- */
 
 static uint32_t count_lines(const lq_request *r, lq_str name)
 {
@@ -108,7 +108,7 @@ int lq_ws_accept_key(lq_str key, char out[LQ_WS_ACCEPT_LEN])
     return 0;
 }
 
-/* ---- lists -------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------- */
 
 static size_t joined_len(const lq_request *r, lq_str name)
 {
@@ -176,7 +176,7 @@ int lq_ws_choose_protocol(lq_str value, const lq_str *ours, size_t count)
     return -1;
 }
 
-/* ---- extensions --------------------------------------------------------- */
+/* ---- extensions ---------------------------------------------------------- */
 
 /* One offer as it is read. A parameter has a value, or ptr is NULL. */
 typedef struct offer {

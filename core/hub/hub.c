@@ -12,7 +12,7 @@ enum {
     A_TURN = 256,           /* messages taken */
 };
 
-/* ---- the hub ------------------------------------------------------------ */
+/* ---- the hub ------------------------------------------------------------- */
 
 lq_hub *lq_hub_new(size_t max_messages, size_t max_bytes)
 {
@@ -60,7 +60,7 @@ static int take_slot(lq_hub *hub, lq_hub_member *m)
     return 0;
 }
 
-/* ---- a member receives -------------------------------------------------- */
+/* ---- a member receives --------------------------------------------------- */
 
 static bool is_for(const lq_hub_member *m, const lq_sender *from,
                    const lq_note *note)
@@ -146,8 +146,7 @@ static void on_turn(lq_turn *turn)
         spin(m);
 }
 
-/* ---- a member subscribes --------------------------------------------------
- */
+/* ---- a member subscribes ------------------------------------------------- */
 
 int lq_hub_subscribe(lq_hub_member *m, lq_str topic, uint32_t *number)
 {
@@ -185,7 +184,7 @@ void lq_hub_member_stats(lq_hub_member *m, lq_hub_stats *out)
     lq_inbox_stats(&m->inbox, &out->queued, &out->dropped);
 }
 
-/* ---- its life ----------------------------------------------------------- */
+/* ---- its life ------------------------------------------------------------ */
 
 int lq_hub_join(lq_hub_member **out, lq_hub *hub, const lq_hub_member_cfg *cfg)
 {

@@ -10,7 +10,7 @@
 #include "hub/hub.h"
 #include "hub/state.h"
 
-/* ---- members by their address ------------------------------------------- */
+/* ---- members by their address -------------------------------------------- */
 
 lq_hub_address lq_hub_address_of(const lq_hub_member *m)
 {

@@ -109,7 +109,7 @@ static int begin_streak(lq_hub_member *m, const lq_hub_route *r,
     return 0;
 }
 
-/* ---- routes ------------------------------------------------------------- */
+/* ---- routes -------------------------------------------------------------- */
 
 /* Under the lock: the newest one that is open, as a subscriber of `topic`. */
 static const lq_subscriber *find_receiver(const lq_hub *hub,
@@ -201,7 +201,7 @@ static lq_hub_route *route_to(lq_hub_member *m, int id, const char *name,
     return err < 0 ? NULL : r;
 }
 
-/* ---- sending ------------------------------------------------------------ */
+/* ---- sending ------------------------------------------------------------- */
 
 void lq_hub_flush(lq_hub_member *m)
 {
@@ -257,7 +257,7 @@ static int transmit(lq_hub_member *m, const lq_hub_route *r, lq_str bytes,
     return count;
 }
 
-/* ---- before it is open -------------------------------------------------- */
+/* ---- before it is open --------------------------------------------------- */
 
 static int keep(lq_hub_member *m, const lq_hub_route *r, lq_str bytes,
                 unsigned how)
@@ -309,7 +309,7 @@ void lq_hub_send_kept(lq_hub_member *m)
     }
 }
 
-/* ---- a member sends ----------------------------------------------------- */
+/* ---- a member sends ------------------------------------------------------ */
 
 static int dispatch(lq_hub_member *m, int id, const char *name, lq_str topic,
                     lq_str bytes, unsigned how)

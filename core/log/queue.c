@@ -60,7 +60,7 @@ struct lq_log_queue {
     bool is_over; /* end was called */
 };
 
-/* ---- blocks ------------------------------------------------------------- */
+/* ---- blocks -------------------------------------------------------------- */
 
 static lq_log_block *alloc_block(size_t cap)
 {
@@ -159,7 +159,7 @@ static void fill_spare(lq_log_queue *q, int missing)
     }
 }
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 int lq_log_queue_new(lq_log_queue **out)
 {
@@ -205,7 +205,7 @@ void lq_log_queue_free(lq_log_queue *q)
     lq_mem_free(q);
 }
 
-/* ---- any thread --------------------------------------------------------- */
+/* ---- any thread ---------------------------------------------------------- */
 
 lq_log_source *lq_log_queue_join(lq_log_queue *q, const char *who, int worker)
 {
@@ -325,7 +325,7 @@ int lq_log_queue_await_end(lq_log_queue *q, uint64_t timeout_ms)
     return is_over ? 0 : LQ_ETIMEOUT;
 }
 
-/* ---- the log thread ----------------------------------------------------- */
+/* ---- the log thread ------------------------------------------------------ */
 
 static bool is_urgent(const lq_log_queue *q)
 {
@@ -446,7 +446,7 @@ bool lq_log_queue_is_late(lq_log_queue *q)
     return is_late;
 }
 
-/* ---- sources ------------------------------------------------------------ */
+/* ---- sources ------------------------------------------------------------- */
 
 uint64_t *lq_log_source_lost(lq_log_source *s)
 {

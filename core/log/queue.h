@@ -76,7 +76,7 @@ void lq_log_queue_close(lq_log_queue *q, uint64_t grace_ms);
 /* After close: waits until the log thread has called end. LQ_ETIMEOUT. */
 int lq_log_queue_await_end(lq_log_queue *q, uint64_t timeout_ms) LQ_MUST_CHECK;
 
-/* ---- for the log thread ------------------------------------------------- */
+/* ---- for the log thread -------------------------------------------------- */
 
 /* Waits for records, an order, or idle_ms, and takes what is there. With
  * is_paced it lets records gather first. */
@@ -100,7 +100,7 @@ void lq_log_queue_end(lq_log_queue *q);
 /* Closed, and the grace is over: nothing more is to be waited for. */
 bool lq_log_queue_is_late(lq_log_queue *q);
 
-/* ---- sources ------------------------------------------------------------ */
+/* ---- sources ------------------------------------------------------------- */
 
 /* Log thread: records of the source that are not written, told of neither. */
 uint64_t *lq_log_source_lost(lq_log_source *source);

@@ -23,7 +23,7 @@ typedef struct line {
     int err;
 } line;
 
-/* ---- pieces ------------------------------------------------------------- */
+/* ---- pieces -------------------------------------------------------------- */
 
 static void put(line *l, const char *bytes, size_t len)
 {
@@ -98,7 +98,7 @@ static void put_dropped(line *l)
     put_format(l, "%llu records dropped", (unsigned long long)l->r->dropped);
 }
 
-/* ---- text --------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------- */
 
 #define PLAIN "\033[0m"
 #define DIM "\033[2m"
@@ -179,7 +179,7 @@ static void put_text_line(line *l, lq_render *render)
     put_pair(l, " traceback=", LQ_PART_TRACEBACK);
 }
 
-/* ---- JSON --------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------- */
 
 static void put_key(line *l, const char *key, lq_part part)
 {

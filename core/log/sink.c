@@ -22,7 +22,7 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* ---- opening ------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------- */
 
 /* A FIFO is opened for both directions, so that no reader is awaited and none
  * that leaves is an error. */
@@ -162,7 +162,7 @@ void lq_sink_check(lq_sink *s)
     }
 }
 
-/* ---- rotation ----------------------------------------------------------- */
+/* ---- rotation ------------------------------------------------------------ */
 
 /* PATH.1 for 1; PATH for 0. Returns false when it is too long. */
 static bool name_of(const lq_sink *s, int number, char *out, size_t cap)
@@ -232,7 +232,7 @@ static size_t portion(const lq_sink *s, const char *lines, size_t len)
     return end ? (size_t)(end + 1 - lines) : len;
 }
 
-/* ---- writing ------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------- */
 
 /* Waits until the descriptor takes bytes. Returns LQ_ETIMEOUT when it is to be
  * given up, or reopened. A reader that is slow gets no more time than one that

@@ -41,7 +41,7 @@ struct lq_writer {
     bool is_failing;  /* the sink does not take what it is given */
 };
 
-/* ---- lines -------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------- */
 
 static void count_lost(const lq_origin *origin)
 {
@@ -182,7 +182,7 @@ static void write_batch(lq_writer *w, const lq_log_batch *batch)
     trim(&w->marks);
 }
 
-/* ---- the thread --------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------- */
 
 /* The sink is stuck. */
 static bool on_stuck(void *data)
@@ -230,7 +230,7 @@ static void run(void *arg)
     lq_log_queue_end(w->queue);
 }
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static int start(lq_writer *w, const lq_writer_cfg *cfg, lq_err *err)
 {

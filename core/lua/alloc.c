@@ -164,7 +164,7 @@ void *lq_alloc_lua(void *ud, void *ptr, size_t old_len, size_t new_len)
     return block;
 }
 
-/* ---- giving back -------------------------------------------------------- */
+/* ---- giving back --------------------------------------------------------- */
 
 static lq_alloc_chunk *chunk_of(void *block)
 {

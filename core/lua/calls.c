@@ -48,7 +48,7 @@ void lq_calls_free(lq_calls *c)
     lq_mem_free(c);
 }
 
-/* ---- a call that is made ------------------------------------------------ */
+/* ---- a call that is made ------------------------------------------------- */
 
 static lq_list *bucket_of(lq_calls *c, uint64_t id)
 {

@@ -45,7 +45,7 @@ struct lq_code {
     int missing;            /* of them */
 };
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 lq_code *lq_code_new(void)
 {
@@ -86,7 +86,7 @@ void lq_code_unref(lq_code *code)
     lq_mem_free(code);
 }
 
-/* ---- one file ----------------------------------------------------------- */
+/* ---- one file ------------------------------------------------------------ */
 
 static state state_of(const struct stat *st)
 {
@@ -146,7 +146,7 @@ static int read_file(file *f)
     return err;
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 /* FNV-1a. */
 static uint64_t mix(uint64_t hash, const void *bytes, size_t len)

@@ -28,7 +28,7 @@ static lq_connections *all_of(lua_State *L)
     return lq_vm_of(L)->connections;
 }
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------- */
 
 static void unanchor(lq_vm *vm, lq_connection *c)
 {
@@ -84,7 +84,7 @@ static const char *reason_name(const lq_session *s)
     return names[s->end];
 }
 
-/* ---- tasks -------------------------------------------------------------- */
+/* ---- tasks --------------------------------------------------------------- */
 
 static lq_connection *current(lua_State *L)
 {
@@ -224,7 +224,7 @@ static lq_task *new_task(lq_connection *c, void (*on_done)(lq_task *, int, int))
     return t;
 }
 
-/* ---- what the session tells --------------------------------------------- */
+/* ---- what the session tells ---------------------------------------------- */
 
 /* Returns whether it waits. */
 static bool on_message(lq_session *s, lq_str message, bool is_binary)
@@ -280,7 +280,7 @@ static void on_over(lq_session *s)
     run_close_if_due(connection_of(s));
 }
 
-/* ---- opening ------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------- */
 
 void lq_connection_begin(lq_connection *c)
 {
@@ -352,7 +352,7 @@ void lq_connection_serve(lq_session_cfg *cfg)
     cfg->on_over = on_over;
 }
 
-/* ---- topics ------------------------------------------------------------- */
+/* ---- topics -------------------------------------------------------------- */
 
 static int on_topic(void *data, lq_str name, uint32_t *number)
 {
@@ -391,7 +391,7 @@ bool lq_connections_have(const lq_connections *cs, uint32_t number)
     return cs && lq_audience_has(&cs->sessions.audience, number);
 }
 
-/* ---- all of a worker's -------------------------------------------------- */
+/* ---- all of a worker's --------------------------------------------------- */
 
 static void on_idle(lq_sessions *ss)
 {

@@ -74,7 +74,7 @@ int lq_connections_publish(lq_connections *cs, lq_str topic, lq_str message,
                            bool is_binary,
                            const lq_session *except) LQ_MUST_CHECK;
 
-/* ---- for lib_websocket.c and listening.c -------------------------------- */
+/* ---- for lib_websocket.c and listening.c --------------------------------- */
 
 /* Pushes a connection of the spec at i, closed and anchored; raises for memory.
  */

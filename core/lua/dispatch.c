@@ -41,8 +41,7 @@ static lq_exchange *current_exchange(lua_State *L)
     return lq_vm_of(L)->current->owner;
 }
 
-/* ---- in the request's task
- * ----------------------------------------------------- */
+/* ---- in the request's task ----------------------------------------------- */
 
 /* Puts a response of C's own at 2. */
 static void set_plain_response(lua_State *L, int status)
@@ -227,8 +226,7 @@ static void wake_writers(lq_exchange *x)
     }
 }
 
-/* ---- the end of a request's task
- * ------------------------------------------------ */
+/* ---- the end of a request's task ----------------------------------------- */
 
 static void log_failure(lq_dispatch *d, lq_exchange *x, lua_State *co)
 {
@@ -383,8 +381,7 @@ static size_t current_id(const lq_vm *vm, char *out)
     return lq_exchange_id(t->owner, out);
 }
 
-/* ---- from the net
- * --------------------------------------------------------------- */
+/* ---- from the net -------------------------------------------------------- */
 
 void lq_dispatch_request(lq_dispatch *d, lq_exchange *x)
 {
@@ -426,8 +423,7 @@ void lq_dispatch_cancel(lq_exchange *x, bool timed_out)
     if (x->handler) lq_task_cancel(x->handler);
 }
 
-/* ---- registration
- * ---------------------------------------------------------------- */
+/* ---- registration -------------------------------------------------------- */
 
 /* Makes the two closures over the upvalues on top of the stack. */
 static void make_closures(lua_State *L, lq_dispatch *d)

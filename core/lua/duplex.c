@@ -24,7 +24,7 @@ static lq_duplex *check_duplex(lua_State *L)
     return luaL_checkudata(L, 1, type_name(L));
 }
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void on_task_over(lq_task_ward *ward)
 {
@@ -74,7 +74,7 @@ void lq_duplex_end(lq_duplex *d)
     d->ops->end(c);
 }
 
-/* ---- reading ------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------- */
 
 /* A line's end, LF or CR LF, is not counted. */
 static ssize_t find_line(lq_str in, size_t *skip)
@@ -201,7 +201,7 @@ static int m_read(lua_State *L)
     return try_read(L, d);
 }
 
-/* ---- writing ------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------- */
 
 static void on_write_cancel(lq_task *t)
 {
@@ -246,7 +246,7 @@ static int m_write(lua_State *L)
     return 1;
 }
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------- */
 
 /* stream:close() */
 static int m_close(lua_State *L)

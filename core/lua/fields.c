@@ -37,7 +37,7 @@ typedef struct field {
     lua_Number number;
 } field;
 
-/* ---- values that can be written ----------------------------------------- */
+/* ---- values that can be written ------------------------------------------ */
 
 static int to_text(lua_State *L)
 {
@@ -191,7 +191,7 @@ static void sort(field *fields, size_t count)
     }
 }
 
-/* ---- writing ------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------- */
 
 static int put_integer(lua_Integer v, lq_buf *out)
 {

@@ -8,7 +8,7 @@
 
 #define HEADERS_TYPE "luaqueduct.Headers"
 
-/* ---- one field ---------------------------------------------------------- */
+/* ---- one field ----------------------------------------------------------- */
 
 /* Pushes the values of the field, joined with ", " ("; " for cookies), or nil.
  */
@@ -75,7 +75,7 @@ int lq_header_all(lua_State *L)
     return 1;
 }
 
-/* ---- req.headers -------------------------------------------------------- */
+/* ---- req.headers --------------------------------------------------------- */
 
 /* The exchange of a headers object: its user value is the request. */
 static lq_exchange *check_headers(lua_State *L)
@@ -145,7 +145,7 @@ void lq_headers_register(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* ---- req.cookies -------------------------------------------------------- */
+/* ---- req.cookies --------------------------------------------------------- */
 
 static lq_str trim(lq_str s)
 {

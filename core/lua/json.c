@@ -25,7 +25,7 @@ static _Noreturn void fail(encoder *e, const char *what)
     lq_keypath_fail(e->L, e->path, doing, what);
 }
 
-/* ---- bytes -------------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------- */
 
 static inline void reserve(encoder *e, size_t len)
 {
@@ -55,7 +55,7 @@ static bool is_marked(lua_State *L, int idx)
     return found;
 }
 
-/* ---- strings ------------------------------------------------------------ */
+/* ---- strings ------------------------------------------------------------- */
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 
@@ -129,7 +129,7 @@ static void put_string(encoder *e, int idx)
     if (has_high && !lq_utf8_valid(s)) fail(e, "a string that is not UTF-8");
 }
 
-/* ---- numbers ------------------------------------------------------------ */
+/* ---- numbers ------------------------------------------------------------- */
 
 static void put_number(encoder *e, int idx)
 {
@@ -147,7 +147,7 @@ static void put_number(encoder *e, int idx)
     e->out->tail += lq_number_put_float(e->out->data + e->out->tail, v);
 }
 
-/* ---- tables ------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------- */
 
 static void put_value(encoder *e, int idx);
 
@@ -318,7 +318,7 @@ void lq_json_encode(lua_State *L, int idx, lq_buf *out)
     put_value(&e, idx);
 }
 
-/* ---- the array metatable ------------------------------------------------ */
+/* ---- the array metatable ------------------------------------------------- */
 
 void lq_json_mark_array_mt(lua_State *L)
 {

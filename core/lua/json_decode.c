@@ -50,7 +50,7 @@ typedef struct decoder {
     level levels[LQ_JSON_DEPTH];
 } decoder;
 
-/* ---- yajl's memory ------------------------------------------------------ */
+/* ---- yajl's memory ------------------------------------------------------- */
 
 typedef union block {
     lq_list link;
@@ -102,7 +102,7 @@ static void free_blocks(decoder *d)
         lq_mem_free(LQ_CONTAINER_OF(link, block, link));
 }
 
-/* ---- errors ------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------- */
 
 static int fail_at(decoder *d, size_t byte, const char *what)
 {
@@ -135,7 +135,7 @@ static void fail_of_yajl(decoder *d)
     stop(d, what);
 }
 
-/* ---- values ------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 /* Puts the table of `l` into its slot, with what has been buffered. Of two
  * equal names the later one counts. */
@@ -269,7 +269,7 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = end,
 };
 
-/* ---- what yajl lets pass ------------------------------------------------ */
+/* ---- what yajl lets pass ------------------------------------------------- */
 
 static unsigned hex_value(char c)
 {
@@ -345,7 +345,7 @@ static void check_after(decoder *d)
     if (at < d->in.len) fail_at(d, at + 1, "trailing garbage");
 }
 
-/* ---- the whole ---------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 /* Leaves the value on top of the stack unless d->code says what is wrong. */
 static int decode(lua_State *L)

@@ -14,8 +14,7 @@
 #include "lua/libs.h"
 #include "lua/task.h"
 
-/* ---- resume
- * ------------------------------------------------------------------- */
+/* ---- resume -------------------------------------------------------------- */
 
 static lua_State *check_coroutine(lua_State *L)
 {
@@ -129,8 +128,7 @@ static int coroutine_resume(lua_State *L)
     return finish_resume(L, n);
 }
 
-/* ---- wrap
- * ---------------------------------------------------------------------- */
+/* ---- wrap ---------------------------------------------------------------- */
 
 /* Like the stock wrap: closes the coroutine and raises its error, with the
  * position in front when it is a string. */
@@ -184,8 +182,7 @@ static int coroutine_wrap(lua_State *L)
     return 1;
 }
 
-/* ---- close
- * ---------------------------------------------------------------------- */
+/* ---- close --------------------------------------------------------------- */
 
 /* Has a frame: it runs, or has resumed who does. */
 static bool is_active(lua_State *L, lua_State *co)

@@ -44,7 +44,7 @@ enum {
     FIELD_VERSION,
 };
 
-/* ---- the shell ---------------------------------------------------------- */
+/* ---- the shell ----------------------------------------------------------- */
 
 enum { MADE = 1, PARAMS, USER_VALUES = PARAMS };
 
@@ -119,7 +119,7 @@ static void push_str(lua_State *L, lq_str s)
         lua_pushnil(L);
 }
 
-/* ---- fields ------------------------------------------------------------- */
+/* ---- fields -------------------------------------------------------------- */
 
 static void make_query(lua_State *L, lq_exchange *x)
 {
@@ -238,7 +238,7 @@ static int mt_tostring(lua_State *L)
     return 1;
 }
 
-/* ---- methods ------------------------------------------------------------ */
+/* ---- methods ------------------------------------------------------------- */
 
 /* req:query_all(name) -> list */
 static int m_query_all(lua_State *L)
@@ -300,7 +300,7 @@ static int m_detach(lua_State *L)
     return 1;
 }
 
-/* ---- the module --------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------- */
 
 static const luaL_Reg methods[] = {
     {"detach", m_detach},       {"header_all", lq_header_all},

@@ -95,7 +95,7 @@ static lq_route check_route(lua_State *L, int i)
     return route;
 }
 
-/* ---- module ----------------------------------------------------------- */
+/* ---- module -------------------------------------------------------------- */
 
 /* The pattern's own fault: the message has no place in front, as the caller
  * knows a better one. */
@@ -125,7 +125,7 @@ static int router_new(lua_State *L)
     return 1;
 }
 
-/* ---- methods ---------------------------------------------------------- */
+/* ---- methods ------------------------------------------------------------- */
 
 /* router:add(method, pattern, tag, limits?) -> true | nil, conflict_tag */
 static int m_add(lua_State *L)
@@ -223,7 +223,7 @@ static int m_match(lua_State *L)
     return 3;
 }
 
-/* ---- metamethods ------------------------------------------------------ */
+/* ---- metamethods --------------------------------------------------------- */
 
 static int mt_gc(lua_State *L)
 {

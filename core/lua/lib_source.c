@@ -20,7 +20,7 @@ static lq_code *code_of(lua_State *L)
     return lq_vm_of(L)->cfg.code;
 }
 
-/* ---- text -> function --------------------------------------------------- */
+/* ---- text -> function ---------------------------------------------------- */
 
 static bool begins_with(lq_str text, const char *what, size_t len)
 {
@@ -79,7 +79,7 @@ static int source_load(lua_State *L)
     return 2;
 }
 
-/* ---- require ------------------------------------------------------------ */
+/* ---- require ------------------------------------------------------------- */
 
 /* "a.b" in "./?.lua;/x/?.lua" -> "./a/b.lua;/x/a/b.lua", pushed. */
 static const char *push_paths(lua_State *L, const char *name)
@@ -160,7 +160,7 @@ static int search(lua_State *L)
     return 2;
 }
 
-/* ---- loadfile, dofile --------------------------------------------------- */
+/* ---- loadfile, dofile ---------------------------------------------------- */
 
 static int return_all(lua_State *L, int status, lua_KContext context)
 {

@@ -16,7 +16,7 @@ typedef struct shell {
     lq_holder holder;
 } shell;
 
-/* ---- a detached connection as a duplex ---------------------------------- */
+/* ---- a detached connection as a duplex ----------------------------------- */
 
 static lq_str conn_read(const void *c)
 {
@@ -90,7 +90,7 @@ static const lq_duplex_ops ops = {
     .end = conn_end,
 };
 
-/* ---- what the connection tells ------------------------------------------ */
+/* ---- what the connection tells ------------------------------------------- */
 
 static lq_duplex *duplex_of(const lq_conn *c)
 {
@@ -119,7 +119,7 @@ static const lq_holder_ops holder_ops = {
     .on_failure = on_failure,
 };
 
-/* ---- shells ------------------------------------------------------------- */
+/* ---- shells -------------------------------------------------------------- */
 
 void lq_push_stream_shell(lua_State *L)
 {

@@ -23,7 +23,7 @@ typedef struct shell {
     lq_task *task;    /* waits for it */
 } shell;
 
-/* ---- a wire as a duplex ------------------------------------------------- */
+/* ---- a wire as a duplex -------------------------------------------------- */
 
 static lq_str wire_read(const void *c)
 {
@@ -83,7 +83,7 @@ static void on_wire_event(lq_wire *w)
     lq_duplex_event(w->holder);
 }
 
-/* ---- connecting --------------------------------------------------------- */
+/* ---- connecting ---------------------------------------------------------- */
 
 static void on_dialled(void *data, lq_wire *w, int err)
 {
@@ -217,7 +217,7 @@ static int tcp_connect(lua_State *L)
     return lq_task_wait(L, t, on_cancel, s, connect_k);
 }
 
-/* ---- the module --------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------- */
 
 void lq_tcp_close(lq_vm *vm)
 {

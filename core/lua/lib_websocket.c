@@ -37,7 +37,7 @@ typedef struct agreement {
     lq_ws_deflate_params deflate;
 } agreement;
 
-/* ---- refusals ----------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------ */
 
 static void set_header(lua_State *L, const char *name, const char *value)
 {
@@ -63,7 +63,7 @@ static int push_refusal(lua_State *L, int status, const char *why)
     return 1;
 }
 
-/* ---- what is agreed on -------------------------------------------------- */
+/* ---- what is agreed on --------------------------------------------------- */
 
 /* Whether the list in the registry (LUA_NOREF: everything) has the value of
  * Origin. Who sends none is no browser. */
@@ -140,7 +140,7 @@ static int agree(lua_State *L, lq_exchange *x, const lq_connection_spec *spec,
     return 0;
 }
 
-/* ---- the answer --------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------- */
 
 static void put(lq_buf *out, lq_str s)
 {
@@ -189,7 +189,7 @@ static void set_peer(lq_conn *c, const lq_forwarded *f)
     c->peer = a;
 }
 
-/* ---- opening ------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------- */
 
 static void end_opening(opening *o, bool has_failed)
 {
@@ -293,7 +293,7 @@ static int handle(lua_State *L)
     return run_open(L, o);
 }
 
-/* ---- the module --------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------- */
 
 /* websocket.new{ max_message, max_buffered, quiet, deflate, context_takeover,
  * window_bits, protocols, origins, open, message, drain, close } -> handle,

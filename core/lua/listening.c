@@ -36,7 +36,7 @@ static void push_listeners(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &listeners_key);
 }
 
-/* ---- connections -------------------------------------------------------- */
+/* ---- connections --------------------------------------------------------- */
 
 typedef struct arrival {
     int number;
@@ -91,7 +91,7 @@ int lq_listening_open(lq_vm *vm, int number, lq_net *net, int fd,
     return 0;
 }
 
-/* ---- listeners ---------------------------------------------------------- */
+/* ---- listeners ----------------------------------------------------------- */
 
 static listener *check_listener(lua_State *L)
 {

@@ -40,7 +40,7 @@ enum {
 
 static const char doing[] = "cannot pack";
 
-/* ---- packing ------------------------------------------------------------ */
+/* ---- packing ------------------------------------------------------------- */
 
 typedef struct packer {
     lua_State *L;
@@ -236,7 +236,7 @@ void lq_pack(lua_State *L, int idx, lq_buf *out)
     put_value(&p, idx);
 }
 
-/* ---- unpacking ---------------------------------------------------------- */
+/* ---- unpacking ----------------------------------------------------------- */
 
 typedef struct reader {
     lua_State *L;

@@ -15,8 +15,7 @@
 #define TEXT_TYPE "text/plain; charset=utf-8"
 #define JSON_TYPE "application/json"
 
-/* ---- encoding a response
- * ------------------------------------------------------- */
+/* ---- encoding a response ------------------------------------------------- */
 
 static void check(lua_State *L, int err)
 {
@@ -200,8 +199,7 @@ static void put_whole(lua_State *L, lq_exchange *x, int res, const char *type,
         check(L, lq_buf_append(out, body.ptr, body.len));
 }
 
-/* ---- streams
- * --------------------------------------------------------------------- */
+/* ---- streams ------------------------------------------------------------- */
 
 /* Behind a wait the client may have left, or the answer be over. */
 static int write_k(lua_State *L, int status, lua_KContext ctx)
@@ -316,8 +314,7 @@ static int run_stream(lua_State *L, lq_exchange *x)
     return after_stream(L, LUA_OK, 0);
 }
 
-/* ---- from a result to an answer
- * ------------------------------------------------------ */
+/* ---- from a result to an answer ------------------------------------------ */
 
 bool lq_is_response(lua_State *L, int i)
 {

@@ -89,7 +89,7 @@ size_t lq_subscriptions_count(const lq_subscriptions *ss)
     return ss->count;
 }
 
-/* ---- messages out of the queue ------------------------------------------ */
+/* ---- messages out of the queue ------------------------------------------- */
 
 /* Tells the hub what still waits here. */
 static void hold(lq_subscriptions *ss)
@@ -250,7 +250,7 @@ static void start(subscription *s)
     lq_task_ready(t, 2);
 }
 
-/* ---- messages into the queue -------------------------------------------- */
+/* ---- messages into the queue --------------------------------------------- */
 
 static bool put(subscription *s, const lq_sender *from, lq_str bytes)
 {
@@ -304,7 +304,7 @@ void lq_subscriptions_run(void *data)
     hold(ss);
 }
 
-/* ---- handles ------------------------------------------------------------ */
+/* ---- handles ------------------------------------------------------------- */
 
 /* Nothing comes any more. */
 static void cancel(subscription *s)

@@ -34,8 +34,7 @@ bool lq_task_is_waiting(lua_State *co)
     return has_mark(co, &wait_mark) || has_mark(co, &pass_mark);
 }
 
-/* ---- errors
- * ------------------------------------------------------------------ */
+/* ---- errors -------------------------------------------------------------- */
 
 static int push_text(lua_State *L)
 {
@@ -121,8 +120,7 @@ void lq_task_log_record(lq_vm *vm, lua_State *co, lq_record *r)
     lua_settop(vm->L, top);
 }
 
-/* ---- life
- * -------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void set_state(lq_task *t, lq_task_state state)
 {
@@ -557,8 +555,7 @@ void lq_task_cancel(lq_task *t)
     }
 }
 
-/* ---- the turn
- * ---------------------------------------------------------------- */
+/* ---- the turn ------------------------------------------------------------ */
 
 /* Runs what is ready now; what becomes ready meanwhile has the next turn. */
 static void run_ready(lq_turn *turn)
@@ -610,8 +607,7 @@ void lq_tasks_fini(lq_vm *vm)
         free_task(LQ_CONTAINER_OF(link, lq_task, link));
 }
 
-/* ---- waiting
- * ------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------- */
 
 lq_task *lq_task_check(lua_State *L)
 {
@@ -659,8 +655,7 @@ int lq_task_deadline(lq_task *t, uint64_t at_ms)
     return lq_timer_start(lq_loop_timers(t->vm->cfg.loop), &t->timer, at_ms);
 }
 
-/* ---- user coroutines
- * ------------------------------------------------------------ */
+/* ---- user coroutines ----------------------------------------------------- */
 
 int lq_task_resume(lua_State *co, lua_State *from, int args, int *results)
 {

@@ -23,8 +23,7 @@
 
 enum { MEMORY_RESERVE = 256 * 1024 };
 
-/* ---- the standard library, made fit for a worker
- * ------------------------------- */
+/* ---- the standard library, made fit for a worker ------------------------- */
 
 void lq_vm_stop(lua_State *L, const char *what)
 {
@@ -120,8 +119,7 @@ static int open_libs(lua_State *L)
     return 0;
 }
 
-/* ---- warnings
- * --------------------------------------------------------------------- */
+/* ---- warnings ------------------------------------------------------------ */
 
 /* An error in a __gc, or warn(): a record. A message comes in pieces. */
 static void on_warn(void *ud, const char *message, int to_be_continued)
@@ -136,8 +134,7 @@ static void on_warn(void *ud, const char *message, int to_be_continued)
     vm->warning[0] = '\0';
 }
 
-/* ---- panic
- * ------------------------------------------------------------------------ */
+/* ---- panic --------------------------------------------------------------- */
 
 /* An error that nobody catches, as in a coroutine that a C module has made and
  * not resumed. Lua would abort the process. */
@@ -154,8 +151,7 @@ static int on_panic(lua_State *L)
     lq_broken_end(text);
 }
 
-/* ---- life
- * -------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 int lq_vm_open(lq_vm *vm, const lq_vm_cfg *cfg)
 {

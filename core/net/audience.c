@@ -41,7 +41,7 @@ typedef struct note {
     bool is_binary;
 } note;
 
-/* ---- topics ------------------------------------------------------------- */
+/* ---- topics -------------------------------------------------------------- */
 
 /* FNV-1a; names are the app's own. */
 static uint32_t hash_of(lq_str name)
@@ -164,7 +164,7 @@ static void free_topic(lq_audience *a, topic *t)
     lq_mem_free(t);
 }
 
-/* ---- writing what is gathered ------------------------------------------- */
+/* ---- writing what is gathered -------------------------------------------- */
 
 /* A topic's messages as one encoding has them. */
 typedef struct piece {
@@ -310,7 +310,7 @@ void lq_audience_settle(lq_audience *a, const lq_session *s)
     if (!lq_list_is_empty(&s->subscriptions)) write_all(a);
 }
 
-/* ---- publishing --------------------------------------------------------- */
+/* ---- publishing ---------------------------------------------------------- */
 
 static int gather(lq_audience *a, topic *t, lq_str message, bool is_binary,
                   const lq_session *except)
@@ -351,7 +351,7 @@ int lq_audience_deliver(lq_audience *a, uint32_t number, lq_str message,
     return t ? gather(a, t, message, is_binary, NULL) : 0;
 }
 
-/* ---- subscribing -------------------------------------------------------- */
+/* ---- subscribing --------------------------------------------------------- */
 
 /* In the shorter one of both lists. */
 static subscription *find_subscription(const lq_session *s, const topic *t)
@@ -448,7 +448,7 @@ void lq_audience_leave(lq_audience *a, lq_session *s)
     }
 }
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 int lq_audience_init(lq_audience *a, lq_sessions *all,
                      const lq_audience_cfg *cfg)

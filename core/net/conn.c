@@ -177,8 +177,7 @@ void lq_conn_update(lq_conn *c)
     update_deadline(c);
 }
 
-/* ---- the end --------------------------------------------------------------
- */
+/* ---- the end ------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -273,8 +272,7 @@ void lq_conn_end(lq_conn *c)
     lq_conn_flush_later(c);
 }
 
-/* ---- writing ---------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------- */
 
 static void tell_drained(lq_conn *c)
 {
@@ -374,8 +372,7 @@ void lq_conn_flush_later(lq_conn *c)
         lq_list_push_back(&c->net->dirty, &c->dirty);
 }
 
-/* ---- reading ---------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------- */
 
 static void refuse_request(lq_conn *c, lq_exchange *x, int status)
 {
@@ -619,8 +616,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     lq_conn_flush(c);
 }
 
-/* ---- draining -------------------------------------------------------------
- */
+/* ---- draining ------------------------------------------------------------ */
 
 static bool is_idle(const lq_conn *c)
 {
@@ -661,8 +657,7 @@ void lq_conn_look(lq_conn *c)
     lq_conn_flush(c);
 }
 
-/* ---- deadlines --------------------------------------------------------------
- */
+/* ---- deadlines ----------------------------------------------------------- */
 
 static bool is_due(const lq_conn *c, uint64_t at_ms)
 {
@@ -695,8 +690,7 @@ void lq_conn_on_deadline(lq_wheel_entry *entry)
     lq_conn_flush(c);
 }
 
-/* ---- exchanges
- * --------------------------------------------------------------- */
+/* ---- exchanges ----------------------------------------------------------- */
 
 /* The connection ends behind x, the first exchange. A stream in chunks that
  * is not whole needs no more than that to be known as such. */
@@ -740,8 +734,7 @@ void lq_conn_advance(lq_conn *c)
         lq_conn_flush_later(c);
 }
 
-/* ---- opening
- * ------------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------- */
 
 static void set_peer(lq_address *a, const struct sockaddr_storage *peer)
 {

@@ -31,7 +31,7 @@ struct lq_dial {
     lq_socket_address addresses[ADDRESSES];
 };
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------- */
 
 static void free_dial(lq_dial *d)
 {
@@ -58,7 +58,7 @@ static void finish(lq_dial *d, lq_wire *w, int err)
     cfg.on_done(cfg.data, w, err);
 }
 
-/* ---- addresses ---------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------- */
 
 static void add_address(lq_dial *d, const struct sockaddr *from)
 {
@@ -119,7 +119,7 @@ static bool read_host(lq_dial *d, lq_str host)
     return true;
 }
 
-/* ---- one after another -------------------------------------------------- */
+/* ---- one after another --------------------------------------------------- */
 
 static void on_wire(lq_wire *w);
 
@@ -177,7 +177,7 @@ static void on_due(lq_timer *timer)
         finish(d, NULL, LQ_ETIMEOUT);
 }
 
-/* ---- names -------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------- */
 
 static void on_looked_up(uv_getaddrinfo_t *req, int status,
                          struct addrinfo *list)

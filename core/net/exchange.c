@@ -17,8 +17,7 @@ enum {
     TARGET_BYTES = 8192,
 };
 
-/* ---- life ------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void on_clock(lq_timer *clock);
 
@@ -135,8 +134,7 @@ void lq_exchange_recycle(lq_exchange *x)
     net->free_exchange_count++;
 }
 
-/* ---- the request's clock
- * ----------------------------------------------------- */
+/* ---- the request's clock ------------------------------------------------- */
 
 static void on_clock(lq_timer *clock)
 {
@@ -171,8 +169,7 @@ static void resume_clock(lq_exchange *x)
     if (start_clock(x) < 0) x->has_clock = false;
 }
 
-/* ---- the answer
- * --------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------- */
 
 static bool is_first(const lq_exchange *x)
 {
@@ -322,8 +319,7 @@ void lq_exchange_leave(lq_exchange *x)
         x->net->cfg.on_cancel(x, false);
 }
 
-/* ---- the head: route and limits
- * ------------------------------------------------ */
+/* ---- the head: route and limits ------------------------------------------ */
 
 /* 204 or 405 with the methods that there are. */
 static void answer_allow(lq_exchange *x, int status)
@@ -418,8 +414,7 @@ int lq_exchange_wait(lq_exchange *x)
     return start_clock(x);
 }
 
-/* ---- the body
- * -------------------------------------------------------------------- */
+/* ---- the body ------------------------------------------------------------ */
 
 static void tell_body(lq_exchange *x)
 {
@@ -513,7 +508,7 @@ void lq_exchange_body_taken(lq_exchange *x, size_t len)
     if (x->conn && !x->request_done) lq_conn_update(x->conn);
 }
 
-/* ---- who asks ----------------------------------------------------------- */
+/* ---- who asks ------------------------------------------------------------ */
 
 const lq_address *lq_exchange_peer(const lq_exchange *x)
 {
@@ -532,8 +527,7 @@ int lq_exchange_forwarded(const lq_exchange *x, lq_forwarded *out, lq_err *err)
     return 0;
 }
 
-/* ---- detaching
- * --------------------------------------------------------------------- */
+/* ---- detaching ----------------------------------------------------------- */
 
 int lq_exchange_detach(lq_exchange *x, lq_conn **out)
 {

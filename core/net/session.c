@@ -7,7 +7,7 @@
 
 enum { LEAVE_TICK_MS = 50, STILL_MS = 500 };
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------- */
 
 static void set_end(lq_session *s, lq_session_end end, int code)
 {
@@ -98,7 +98,7 @@ static void leave(lq_session *s)
     if (!s->is_busy) lq_session_finish(s, LQ_END_STOP, 0, LQ_STR(""));
 }
 
-/* ---- messages that come ------------------------------------------------- */
+/* ---- messages that come -------------------------------------------------- */
 
 /* Whether what comes is looked at: nothing is told any more to one that has
  * said good-bye, so that it need not be kept for later. */
@@ -238,7 +238,7 @@ void lq_session_set_due(lq_session *s, uint64_t in_ms)
     c->due_ms = in_ms ? lq_loop_now(c->net->loop) + in_ms : 0;
 }
 
-/* ---- messages that go --------------------------------------------------- */
+/* ---- messages that go ---------------------------------------------------- */
 
 static bool is_much(const lq_session *s)
 {
@@ -293,7 +293,7 @@ void lq_session_write(lq_session *s, lq_str bytes)
         settle(s);
 }
 
-/* ---- opening ------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------- */
 
 /* Those that open at the same time are not to be pinged at the same time. */
 static uint64_t first_quiet(const lq_session *s)
@@ -335,7 +335,7 @@ void lq_session_release(lq_session *s)
     if (--ss->count == 0 && ss->on_idle) ss->on_idle(ss);
 }
 
-/* ---- all of a worker's -------------------------------------------------- */
+/* ---- all of a worker's --------------------------------------------------- */
 
 /* Its first message may be under way: it has just been accepted. */
 static bool is_new(const lq_session *s)

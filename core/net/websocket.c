@@ -15,7 +15,7 @@ static lq_websocket *websocket_of(lq_session *s)
     return LQ_CONTAINER_OF(s, lq_websocket, session);
 }
 
-/* ---- frames of ours ----------------------------------------------------- */
+/* ---- frames of ours ------------------------------------------------------ */
 
 static void send_control(lq_session *s, int opcode, lq_str payload)
 {
@@ -72,7 +72,7 @@ int lq_websocket_code(const lq_websocket *w)
     }
 }
 
-/* ---- what the kind does ------------------------------------------------- */
+/* ---- what the kind does -------------------------------------------------- */
 
 /* The last word of the peer: there is nothing to wait for. */
 static void answer_close(lq_session *s)
@@ -212,7 +212,7 @@ const lq_session_kind lq_websocket_kind = {
     .on_due = on_due,
 };
 
-/* ---- life --------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static lq_ws_inflater *shared_inflater(lq_sessions *ss)
 {

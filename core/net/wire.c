@@ -21,7 +21,7 @@ static void shrink(lq_buf *b)
     if (lq_buf_len(b) == 0 && b->cap > KEEP_CAP) lq_buf_fini(b);
 }
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -61,7 +61,7 @@ static void allow(lq_wire *w, uint64_t ms)
         lq_wire_cut(w);
 }
 
-/* ---- what the poll handle waits for ------------------------------------- */
+/* ---- what the poll handle waits for -------------------------------------- */
 
 static bool wants_read(const lq_wire *w)
 {
@@ -91,7 +91,7 @@ static void update(lq_wire *w)
         uv_poll_stop(&w->poll);
 }
 
-/* ---- events ------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------- */
 
 /* A port of one's own range may connect to itself: nobody listens there. */
 static bool is_own(int fd)
@@ -204,7 +204,7 @@ static void flush_dirty(lq_turn *turn)
     }
 }
 
-/* ---- for the holder ----------------------------------------------------- */
+/* ---- for the holder ------------------------------------------------------ */
 
 void lq_wire_take(lq_wire *w, size_t len)
 {
@@ -245,7 +245,7 @@ void lq_wire_end(lq_wire *w)
     if (w->state == LQ_WIRE_ENDING) flush_later(w);
 }
 
-/* ---- opening ------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------- */
 
 static int open_socket(const lq_socket_address *to)
 {
@@ -294,7 +294,7 @@ fail:
     return err;
 }
 
-/* ---- all of a thread's -------------------------------------------------- */
+/* ---- all of a thread's --------------------------------------------------- */
 
 lq_wires *lq_wires_new(lq_loop *loop)
 {

@@ -31,7 +31,7 @@ int lq_ask_pair(int fds[2])
     return socketpair(AF_UNIX, type, 0, fds) < 0 ? -errno : 0;
 }
 
-/* ---- the runtime -------------------------------------------------------- */
+/* ---- the runtime --------------------------------------------------------- */
 
 static int ask(int fd, const lq_keep_key *key, int number)
 {
@@ -106,7 +106,7 @@ void lq_ask_drop(int fd, const lq_keep_key *key)
     (void)!ask(fd, key, 0);
 }
 
-/* ---- the guard ---------------------------------------------------------- */
+/* ---- the guard ----------------------------------------------------------- */
 
 static void put_fd(struct msghdr *msg, beside *room, int fd)
 {

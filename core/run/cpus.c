@@ -11,7 +11,7 @@
 enum { PATH_BYTES = 4096, FOLDER_BYTES = 2 * PATH_BYTES };
 enum { CPUS_FIRST = 1024, CPUS_MOST = 1 << 20 };
 
-/* ---- affinity ----------------------------------------------------------- */
+/* ---- affinity ------------------------------------------------------------ */
 
 /* Returns 0 when a mask of `cpus` bits is too small for this kernel. */
 static int count_in_mask(size_t cpus)
@@ -41,7 +41,7 @@ static int in_mask(void)
     return 1;
 }
 
-/* ---- cgroups ------------------------------------------------------------ */
+/* ---- cgroups ------------------------------------------------------------- */
 
 static int rounded_up(long long quota, long long period)
 {

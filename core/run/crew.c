@@ -60,7 +60,7 @@ typedef struct member {
     bool is_buried;  /* ... because it has broken */
 } member;
 
-/* ---- one place ---------------------------------------------------------- */
+/* ---- one place ----------------------------------------------------------- */
 
 static place *place_of(lq_crew *crew, const lq_report *r)
 {
@@ -233,7 +233,7 @@ static void on_due(lq_timer *timer)
     if (start_worker(p) < 0) replace(p);
 }
 
-/* ---- reports ------------------------------------------------------------ */
+/* ---- reports ------------------------------------------------------------- */
 
 /* Others may hand it connections from now on. */
 static void enter_roster(place *p)
@@ -395,8 +395,7 @@ void lq_crew_report(lq_crew *crew, const lq_report *r)
     }
 }
 
-/* ---- workers that hang ----------------------------------------------------
- */
+/* ---- workers that hang --------------------------------------------------- */
 
 static void give_up(lq_crew *crew, member *m)
 {
@@ -453,7 +452,7 @@ int lq_crew_lost(const lq_crew *crew)
     return crew->lost;
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 static void tell_all(lq_crew *crew, int order)
 {

@@ -44,7 +44,7 @@ bool lq_doors_has(const lq_doors *d, int number)
     return i < LQ_DOORS_MAX;
 }
 
-/* ---- opening ------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------- */
 
 /* NULL: no memory. */
 static ordinal *find_ordinal(lq_doors *d, const char *address)
@@ -130,7 +130,7 @@ int lq_doors_open(lq_doors *d, const lq_listen_spec *spec, int *number,
     return 0;
 }
 
-/* ---- accepting ---------------------------------------------------------- */
+/* ---- accepting ----------------------------------------------------------- */
 
 static int start(lq_door *door, lq_err *err)
 {
@@ -174,7 +174,7 @@ void lq_doors_sweep(lq_doors *d)
     }
 }
 
-/* ---- closing ------------------------------------------------------------ */
+/* ---- closing ------------------------------------------------------------- */
 
 static void check_closed(lq_doors *d)
 {
@@ -217,7 +217,7 @@ void lq_doors_close(lq_doors *d, void (*on_closed)(void *data), void *data)
     check_closed(d);
 }
 
-/* ---- the whole ---------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 void lq_doors_init(lq_doors *d, const lq_doors_cfg *cfg)
 {

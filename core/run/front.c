@@ -18,7 +18,7 @@ static lq_front *front_of(lq_net *net)
     return net->cfg.data;
 }
 
-/* ---- connections -------------------------------------------------------- */
+/* ---- connections --------------------------------------------------------- */
 
 static void forget_client(lq_front *f, int fd)
 {
@@ -99,7 +99,7 @@ void lq_front_take(lq_front *f, const lq_arrival *a)
         serve_anyway(f, a);
 }
 
-/* ---- accepting ---------------------------------------------------------- */
+/* ---- accepting ----------------------------------------------------------- */
 
 static bool has_room(lq_front *f)
 {
@@ -161,7 +161,7 @@ static int open_listeners(lq_front *f)
     return 0;
 }
 
-/* ---- what the app listens on -------------------------------------------- */
+/* ---- what the app listens on --------------------------------------------- */
 
 static lq_front *front_of_door(const lq_listener *l)
 {
@@ -224,7 +224,7 @@ void lq_front_unlisten(lq_front *f, int number)
     if (f->state <= LQ_FRONT_ACCEPTING) lq_doors_shut(&f->doors, number);
 }
 
-/* ---- the net ------------------------------------------------------------ */
+/* ---- the net ------------------------------------------------------------- */
 
 static void on_request(lq_exchange *x)
 {
@@ -300,7 +300,7 @@ void lq_front_start(lq_front *f, const lq_router *router)
     start_doors(f);
 }
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------- */
 
 /* Takes no connections any more. From now on another one may have the place. */
 static void part(lq_front *f)
@@ -378,7 +378,7 @@ void lq_front_close(lq_front *f, void (*on_closed)(void *data))
     closed_one(f);
 }
 
-/* ---- from the main thread ----------------------------------------------- */
+/* ---- from the main thread ------------------------------------------------ */
 
 void lq_front_abandon(lq_front *f)
 {

@@ -73,7 +73,7 @@ static void check_ended(lq_generation *g, bool is_over)
     g->cfg.on_ended(g);
 }
 
-/* ---- the crew ----------------------------------------------------------- */
+/* ---- the crew ------------------------------------------------------------ */
 
 static void on_prepared(void *data)
 {
@@ -137,7 +137,7 @@ static int start_crew(lq_generation *g)
     return lq_crew_start(g->crew);
 }
 
-/* ---- initialize --------------------------------------------------------- */
+/* ---- initialize ---------------------------------------------------------- */
 
 /* In the thread. */
 static void run_initialize(void *arg)
@@ -236,7 +236,7 @@ int lq_generation_start(lq_generation *g)
     return err;
 }
 
-/* ---- the whole ---------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 void lq_generation_open(lq_generation *g)
 {

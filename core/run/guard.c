@@ -88,7 +88,7 @@ static void start_again(guard *g, uint64_t delay_ms)
     g->start_ms = now_ms() + delay_ms;
 }
 
-/* ---- news of the runtime ------------------------------------------------ */
+/* ---- news of the runtime ------------------------------------------------- */
 
 static void feed_watchdog(guard *g)
 {
@@ -173,7 +173,7 @@ static void answer(guard *g)
         close_fd(&g->ask_fd);
 }
 
-/* ---- the runtime -------------------------------------------------------- */
+/* ---- the runtime --------------------------------------------------------- */
 
 static void pass_on(void *data, lq_news what, const char *text)
 {
@@ -238,7 +238,7 @@ static int start_runtime(guard *g)
     return err;
 }
 
-/* ---- its death ---------------------------------------------------------- */
+/* ---- its death ----------------------------------------------------------- */
 
 /* Whether it dies again and again. */
 static bool is_crash_loop(guard *g)
@@ -330,7 +330,7 @@ static int on_death(guard *g, int status)
     return -1;
 }
 
-/* ---- signals ------------------------------------------------------------ */
+/* ---- signals ------------------------------------------------------------- */
 
 static int on_child(guard *g)
 {
@@ -461,7 +461,7 @@ static int watch(guard *g)
     return status;
 }
 
-/* ---- the whole ---------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 static int run_unguarded(guard *g)
 {

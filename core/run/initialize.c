@@ -30,7 +30,7 @@ struct lq_initialize {
     bool ok;
 };
 
-/* ---- the run ------------------------------------------------------------ */
+/* ---- the run ------------------------------------------------------------- */
 
 static void on_done(lq_app *app, bool ok)
 {
@@ -135,7 +135,7 @@ void lq_initialize_run(lq_initialize *i)
     lq_vm_close(&i->vm);
 }
 
-/* ---- from outside ------------------------------------------------------- */
+/* ---- from outside -------------------------------------------------------- */
 
 void lq_initialize_stop(lq_initialize *i)
 {

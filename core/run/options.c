@@ -14,7 +14,7 @@
 #include "run/listen_url.h"
 #include "run/migrate_args.h"
 
-/* ---- one option --------------------------------------------------------- */
+/* ---- one option ---------------------------------------------------------- */
 
 /* A command line on its way into the options. */
 typedef struct parse {
@@ -165,7 +165,7 @@ static int take_argument(parse *p, const char *text)
                       text);
 }
 
-/* ---- the whole line ----------------------------------------------------- */
+/* ---- the whole line ------------------------------------------------------ */
 
 /* What getopt wants to know. */
 typedef struct table {

@@ -53,7 +53,7 @@ struct lq_ports {
     bool is_handed_over;
 };
 
-/* ---- addresses ---------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------- */
 
 static uint16_t tcp_port_of(const struct sockaddr_storage *address)
 {
@@ -105,7 +105,7 @@ static int make_key(const lq_listen_spec *spec, int ordinal, lq_keep_key *key)
     return 0;
 }
 
-/* ---- ports -------------------------------------------------------------- */
+/* ---- ports --------------------------------------------------------------- */
 
 static lq_port *port_at(const lq_list *link)
 {
@@ -210,7 +210,7 @@ static int want(lq_ports *p, lq_port *port, const lq_listen_spec *spec,
     return 0;
 }
 
-/* ---- taking ------------------------------------------------------------- */
+/* ---- taking -------------------------------------------------------------- */
 
 /* A descriptor of its own for a socket that is kept here. */
 static int get_kept(lq_ports *p, const lq_keep_key *key)
@@ -339,7 +339,7 @@ int lq_ports_take(lq_ports *p, const lq_listen_spec *spec, int ordinal,
     return code;
 }
 
-/* ---- giving back -------------------------------------------------------- */
+/* ---- giving back --------------------------------------------------------- */
 
 static bool is_wanted(const lq_ports *p, const hold *h)
 {
@@ -389,7 +389,7 @@ void lq_ports_forget(lq_ports *p, const struct lq_crew *crew)
     uv_mutex_unlock(&p->lock);
 }
 
-/* ---- listening ---------------------------------------------------------- */
+/* ---- listening ----------------------------------------------------------- */
 
 int lq_ports_listen_on(const lq_port *port, lq_err *err)
 {
@@ -450,7 +450,7 @@ void lq_ports_hand_over(lq_ports *p)
     uv_mutex_unlock(&p->lock);
 }
 
-/* ---- the whole ---------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 int lq_port_fd(const lq_port *port)
 {

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-/* ---- what is declared --------------------------------------------------- */
+/* ---- what is declared ---------------------------------------------------- */
 
 typedef struct declaration {
     lq_list link;
@@ -101,7 +101,7 @@ static bool is_same(const lq_service_spec *a, const lq_service_spec *b)
            !(a->busy_timeout > b->busy_timeout);
 }
 
-/* ---- the set ------------------------------------------------------------ */
+/* ---- the set ------------------------------------------------------------- */
 
 /* A declaration at work: one crew. */
 typedef struct version {
@@ -190,7 +190,7 @@ static void settle_waiter(lq_services *ss, const char *error)
         ss->on_ready(waiter);
 }
 
-/* ---- versions ----------------------------------------------------------- */
+/* ---- versions ------------------------------------------------------------ */
 
 static void free_version(version *v)
 {
@@ -272,7 +272,7 @@ static void start(version *v)
     on_failed(v, why);
 }
 
-/* ---- one service -------------------------------------------------------- */
+/* ---- one service --------------------------------------------------------- */
 
 static void forget(service *s)
 {
@@ -423,7 +423,7 @@ static int add(lq_services *ss, const declaration *d, int generation)
     return 0;
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 static service *find(const lq_services *ss, const char *name)
 {

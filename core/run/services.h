@@ -20,7 +20,7 @@
 
 typedef struct lq_services lq_services;
 
-/* ---- what is declared ---- */
+/* ---- what is declared ---------------------------------------------------- */
 
 /* A list of copies; all zero but for the list, which is initialised. */
 typedef struct lq_declarations {
@@ -34,7 +34,7 @@ int lq_declarations_add(lq_declarations *d,
                         const lq_service_spec *spec) LQ_MUST_CHECK;
 void lq_declarations_move(lq_declarations *from, lq_declarations *to);
 
-/* ---- the services ---- */
+/* ---- the services -------------------------------------------------------- */
 
 typedef struct lq_services_cfg {
     lq_loop *loop;

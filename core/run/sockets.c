@@ -39,7 +39,7 @@ struct lq_sockets {
     listener listeners[];
 };
 
-/* ---- addresses ---------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------- */
 
 static bool is_unix(const listener *l)
 {
@@ -117,7 +117,7 @@ static int resolve(listener *l, const lq_listen_url *p, lq_err *err)
     return 0;
 }
 
-/* ---- sockets ------------------------------------------------------------ */
+/* ---- sockets ------------------------------------------------------------- */
 
 static int bind_fd(const listener *l, int fd)
 {
@@ -133,7 +133,7 @@ static int new_socket(const listener *l)
     return fd < 0 ? -errno : fd;
 }
 
-/* ---- TCP ---------------------------------------------------------------- */
+/* ---- TCP ----------------------------------------------------------------- */
 
 static int probe(const listener *l)
 {
@@ -166,7 +166,7 @@ static int bind_tcp(listener *l, lq_listen_url *p, int count, bool share_port)
     return err;
 }
 
-/* ---- unix --------------------------------------------------------------- */
+/* ---- unix ---------------------------------------------------------------- */
 
 static const char *path_of(const listener *l)
 {
@@ -218,7 +218,7 @@ static bool has_own_file(const listener *l)
            st.st_ino == l->inode && st.st_dev == l->device;
 }
 
-/* ---- one URL ------------------------------------------------------------ */
+/* ---- one URL ------------------------------------------------------------- */
 
 static const char *explain(const listener *l, int code, char *buf, size_t cap)
 {
@@ -274,7 +274,7 @@ static int open_one(lq_sockets *s, const char *url, lq_err *err)
     return code < 0 ? fail(err, l, code) : 0;
 }
 
-/* ---- given -------------------------------------------------------------- */
+/* ---- given --------------------------------------------------------------- */
 
 /* A path, or '@' and a name that has no file; a line cannot be broken by it. */
 static void put_unix_url(listener *l)
@@ -328,7 +328,7 @@ static int adopt(lq_sockets *s, int fd, lq_err *err)
     return code < 0 ? fail(err, l, code) : 0;
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 static int open_all(lq_sockets *s, const lq_sockets_cfg *cfg, lq_err *err)
 {

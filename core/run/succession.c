@@ -66,7 +66,7 @@ static void on_look(lq_timer *timer)
     look_again(s);
 }
 
-/* ---- one generation ----------------------------------------------------- */
+/* ---- one generation ------------------------------------------------------ */
 
 /* Not while one more is to follow. */
 static void tell_reloaded(const lq_succession *s, const char *error)
@@ -187,7 +187,7 @@ static void on_services_ended(void *data)
     if (is_over(s)) s->cfg.on_ended(s->cfg.data);
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 bool lq_succession_has_failed(const lq_succession *s)
 {

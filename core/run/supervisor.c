@@ -75,8 +75,7 @@ static void tell(const supervisor *s, lq_news what, const char *text)
     s->cfg->tell(s->cfg->data, what, text);
 }
 
-/* ---- stop
- * ------------------------------------------------------------------------- */
+/* ---- stop ---------------------------------------------------------------- */
 
 static void on_part_closed(supervisor *s)
 {
@@ -250,8 +249,7 @@ static void fail(supervisor *s, const char *text)
     stop(s, 1, LQ_WORKER_STOP);
 }
 
-/* ---- signals
- * ------------------------------------------------------------------------ */
+/* ---- signals ------------------------------------------------------------- */
 
 static void on_stop_signal(supervisor *s)
 {
@@ -334,9 +332,7 @@ static int open_signals(supervisor *s)
     return 0;
 }
 
-/* ---- start
- * ------------------------------------------------------------------------------
- */
+/* ---- start --------------------------------------------------------------- */
 
 static int put(lq_buf *line, const char *text)
 {
@@ -421,8 +417,7 @@ static void on_pulse(lq_timer *timer)
     tell_alive(s);
 }
 
-/* ---- the app's code --------------------------------------------------------
- */
+/* ---- the app's code ------------------------------------------------------ */
 
 /* The first generation is prepared: the gate opens. */
 static bool on_prepared(void *data, const lq_crew *crew)
@@ -488,9 +483,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     lq_mem_free(r);
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------
- */
+/* ---- the whole ----------------------------------------------------------- */
 
 static _Noreturn void leave_lost(supervisor *s)
 {

@@ -84,8 +84,7 @@ struct lq_worker {
     lq_report *reports[LQ_REPORT_ENDED + 1]; /* NULL: made */
 };
 
-/* ---- reports
- * ------------------------------------------------------------------------ */
+/* ---- reports ------------------------------------------------------------- */
 
 /* Each type once in a worker's life: who waits for it waits in vain else. */
 static bool alloc_reports(lq_worker *w)
@@ -122,9 +121,7 @@ static void report(lq_worker *w, int type, const char *text)
     lq_mem_free(r);
 }
 
-/* ---- the front
- * ----------------------------------------------------------------------------
- */
+/* ---- the front ----------------------------------------------------------- */
 
 static void leave(lq_worker *w);
 
@@ -147,8 +144,7 @@ static uint64_t ms_of(double seconds)
     return (uint64_t)(seconds * 1000 + 0.5);
 }
 
-/* ---- accepting
- * -------------------------------------------------------------------------- */
+/* ---- accepting ----------------------------------------------------------- */
 
 static void on_ready(lq_app *app, bool ok)
 {
@@ -240,9 +236,7 @@ static void start_accepting(lq_worker *w)
         lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
 }
 
-/* ---- the end
- * ------------------------------------------------------------------------------
- */
+/* ---- the end ------------------------------------------------------------- */
 
 static void closed_one(lq_worker *w)
 {
@@ -479,9 +473,7 @@ static void on_message(lq_mailbox *mb, lq_msg *msg)
     if (type == LQ_WORKER_CONN) lq_mem_free(o);
 }
 
-/* ---- the thread
- * ------------------------------------------------------------------------------
- */
+/* ---- the thread ---------------------------------------------------------- */
 
 static void on_started(lq_app *app, bool ok)
 {
@@ -614,8 +606,7 @@ static void run(void *arg)
     report(w, LQ_REPORT_ENDED, NULL);
 }
 
-/* ---- from other threads
- * ------------------------------------------------------------------------ */
+/* ---- from other threads -------------------------------------------------- */
 
 int lq_worker_tell(lq_worker *w, int type)
 {

@@ -70,7 +70,7 @@ static int forwarded_range(lua_State *L)
     return 1;
 }
 
-/* ---- a head from a list of { name, value } ------------------------------ */
+/* ---- a head from a list of { name, value } ------------------------------- */
 
 /* Adds the string at the top of the stack to the head and pops it. */
 static uint32_t add_text(lua_State *L, char **at, const char *base,

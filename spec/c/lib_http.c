@@ -22,7 +22,7 @@ int luaopen_spec_http(lua_State *L);
 #define PARSER_TYPE "spec.http.parser"
 #define BUF_TYPE "spec.http.buf"
 
-/* ---- requests ----------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------ */
 
 /* One parser, used for one message after the other. */
 typedef struct parser {
@@ -308,7 +308,7 @@ static int http_reads_in_place(lua_State *L)
     return 2;
 }
 
-/* ---- responses ---------------------------------------------------------- */
+/* ---- responses ----------------------------------------------------------- */
 
 static lq_buf *push_buf(lua_State *L)
 {
@@ -466,7 +466,7 @@ static int http_is_token(lua_State *L)
     return 1;
 }
 
-/* ---- the module --------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
     {"chunks", http_chunks},

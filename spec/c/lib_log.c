@@ -22,7 +22,7 @@ int luaopen_spec_log(lua_State *L);
 
 #define SINK_TYPE "spec.log.sink"
 
-/* ---- records ------------------------------------------------------------ */
+/* ---- records ------------------------------------------------------------- */
 
 static const char *const part_names[LQ_PARTS] = {
     [LQ_PART_LOGGER] = "logger", [LQ_PART_MESSAGE] = "message",
@@ -127,7 +127,7 @@ static int log_split(lua_State *L)
     return 2;
 }
 
-/* ---- the sink ----------------------------------------------------------- */
+/* ---- the sink ------------------------------------------------------------ */
 
 typedef struct box {
     lq_sink sink;
@@ -237,7 +237,7 @@ static int m_close(lua_State *L)
     return 0;
 }
 
-/* ---- the module --------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
     {"line", log_line},

@@ -35,7 +35,7 @@ int luaopen_spec_run(lua_State *L);
 static const char *const command_names[] = {"serve",   "routes", "migrate",
                                             "version", "help",   NULL};
 
-/* ---- lists of strings --------------------------------------------------- */
+/* ---- lists of strings ---------------------------------------------------- */
 
 /* The list at `index` as C strings of their own, NULL behind the last. They
  * stand in a userdata that is pushed, except for their bytes: free_list. */
@@ -61,7 +61,7 @@ static void free_list(char **list)
     for (; *list; list++) free(*list);
 }
 
-/* ---- options ------------------------------------------------------------ */
+/* ---- options ------------------------------------------------------------- */
 
 static void set_number(lua_State *L, const char *key, double value)
 {
@@ -198,7 +198,7 @@ static int run_help(lua_State *L)
     return 1;
 }
 
-/* ---- CPUs --------------------------------------------------------------- */
+/* ---- CPUs ---------------------------------------------------------------- */
 
 /* run.cpus() -> count */
 static int run_cpus(lua_State *L)
@@ -215,7 +215,7 @@ static int run_quota(lua_State *L)
     return 1;
 }
 
-/* ---- sockets ------------------------------------------------------------ */
+/* ---- sockets ------------------------------------------------------------- */
 
 static lq_sockets *check_sockets(lua_State *L)
 {
@@ -330,7 +330,7 @@ static int m_close(lua_State *L)
     return 0;
 }
 
-/* ---- descriptors -------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------- */
 
 static void set_option(lua_State *L, const char *key, int fd, int level,
                        int name)
@@ -376,7 +376,7 @@ static int run_accept(lua_State *L)
     return 2;
 }
 
-/* ---- paths -------------------------------------------------------------- */
+/* ---- paths --------------------------------------------------------------- */
 
 /* paths(program) -> folder of Lua files, folder of C modules or "" | nil, err
  */
@@ -395,7 +395,7 @@ static int run_paths(lua_State *L)
     return 2;
 }
 
-/* ---- the module --------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
     {"accept", run_accept}, {"check", run_check}, {"cpus", run_cpus},

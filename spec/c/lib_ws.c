@@ -69,7 +69,7 @@ static lua_Integer option(lua_State *L, int options, const char *name,
     return value;
 }
 
-/* ---- frames ------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------- */
 
 /* head(opcode, is_deflated, len) -> string */
 static int ws_head(lua_State *L)
@@ -128,7 +128,7 @@ static int ws_is_close_code(lua_State *L)
     return 1;
 }
 
-/* ---- the decoder -------------------------------------------------------- */
+/* ---- the decoder --------------------------------------------------------- */
 
 static void set_str(lua_State *L, const char *key, lq_str s)
 {
@@ -267,7 +267,7 @@ static int ws_decodes_in_place(lua_State *L)
     return 2;
 }
 
-/* ---- compression -------------------------------------------------------- */
+/* ---- compression --------------------------------------------------------- */
 
 /* deflater(bits, level?) -> deflater */
 static int ws_deflater(lua_State *L)
@@ -341,7 +341,7 @@ static int m_inflater_gc(lua_State *L)
     return 0;
 }
 
-/* ---- the handshake ------------------------------------------------------ */
+/* ---- the handshake ------------------------------------------------------- */
 
 /* Reads the head at 1 with the real parser; the arena is to be ended. */
 static const lq_request *check_request(lua_State *L, lq_parser *p,
@@ -456,7 +456,7 @@ static int ws_negotiate(lua_State *L)
     return 5;
 }
 
-/* ---- framings ----------------------------------------------------------- */
+/* ---- framings ------------------------------------------------------------ */
 
 static lq_framing check_framing(lua_State *L, int i)
 {
@@ -517,7 +517,7 @@ static int ws_frame(lua_State *L)
     return 2;
 }
 
-/* ---- the module --------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------- */
 
 static const luaL_Reg functions[] = {
     {"accept_key", ws_accept_key},

@@ -32,7 +32,7 @@ typedef struct loop {
     bool has_told;
 } loop;
 
-/* ---- for the plans ------------------------------------------------------ */
+/* ---- for the plans ------------------------------------------------------- */
 
 double load_now(void)
 {
@@ -75,7 +75,7 @@ void load_print(load_peer *p, const char *format, ...)
     load_add(p, text, (size_t)len);
 }
 
-/* ---- failures ----------------------------------------------------------- */
+/* ---- failures ------------------------------------------------------------ */
 
 static void show(const char *what, const char *bytes, size_t len)
 {
@@ -99,7 +99,7 @@ static void fail(loop *lp, load_peer *p, const char *why)
     show("came", p->in ? p->in : "", p->in_len);
 }
 
-/* ---- one peer ----------------------------------------------------------- */
+/* ---- one peer ------------------------------------------------------------ */
 
 static void watch(loop *lp, load_peer *p, int how, uint32_t events)
 {
@@ -298,7 +298,7 @@ static void start_peer(loop *lp, load_peer *p)
     watch(lp, p, EPOLL_CTL_ADD, EPOLLOUT | EPOLLRDHUP);
 }
 
-/* ---- all of them -------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------- */
 
 /* Peers that wait to reset, and those whose time is up. */
 static void look_at_clocks(loop *lp)
@@ -375,7 +375,7 @@ void load_run(load *l)
     l->seconds = load_now() - begun;
 }
 
-/* ---- the program -------------------------------------------------------- */
+/* ---- the program --------------------------------------------------------- */
 
 typedef struct command {
     const char *name;

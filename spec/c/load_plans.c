@@ -17,7 +17,7 @@
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define LAST "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
-/* ---- reading answers ---------------------------------------------------- */
+/* ---- reading answers ----------------------------------------------------- */
 
 /* The value of field `name` in the head; *len is its length. */
 static const char *field(const char *head, const char *end, const char *name,
@@ -232,7 +232,7 @@ void load_plan_half(load *l, load_peer *p)
     p->out_len = strlen(p->out);
 }
 
-/* ---- who pipelines and never reads -------------------------------------- */
+/* ---- who pipelines and never reads --------------------------------------- */
 
 #define TIMES4(text) text text text text
 #define PIPELINE(text) TIMES4(TIMES4(TIMES4(text)))

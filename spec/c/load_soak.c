@@ -126,7 +126,7 @@ typedef struct soak {
 
 static void begin(soak *s, client *c);
 
-/* ---- what is told ------------------------------------------------------- */
+/* ---- what is told -------------------------------------------------------- */
 
 static void tell_end(const client *c, const char *word, int count,
                      const char *why)
@@ -178,7 +178,7 @@ static void print(const soak *s)
 #undef LINE
 }
 
-/* ---- the end of a connection, or of what it was asked ------------------- */
+/* ---- the end of a connection, or of what it was asked -------------------- */
 
 static void forget(client *c)
 {
@@ -225,7 +225,7 @@ static void leave(soak *s, client *c)
     forget(c);
 }
 
-/* ---- asking ------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------- */
 
 /* A few have left each time, so this ends. */
 static int connect_client(soak *s, client *c)
@@ -306,7 +306,7 @@ static void begin(soak *s, client *c)
     }
 }
 
-/* ---- answers ------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------- */
 
 static void read_name(client *c, size_t head_len)
 {
@@ -398,7 +398,7 @@ static void on_readable(soak *s, client *c)
         begin(s, c);
 }
 
-/* ---- the whole ---------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 /* Answers that do not come at all; clients that could not begin. */
 static void look_at_clocks(soak *s)

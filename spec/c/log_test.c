@@ -13,7 +13,7 @@
 
 enum { SENDERS = 4, RECORDS = 1000000, WINDOW = 10000 };
 
-/* ---- senders ------------------------------------------------------------ */
+/* ---- senders ------------------------------------------------------------- */
 
 typedef struct fixture {
     lq_log_queue *q;
@@ -87,7 +87,7 @@ static void join_senders(sender *senders)
     for (i = 0; i < SENDERS; i++) lq_thread_join(&senders[i].thread);
 }
 
-/* ---- the consumer ------------------------------------------------------- */
+/* ---- the consumer -------------------------------------------------------- */
 
 /* The number of a record comes behind the last one of its sender, and its time
  * not before that of any other. */
@@ -142,7 +142,7 @@ static double seconds_since(uint64_t began_ns)
     return (double)(uv_hrtime() - began_ns) / 1e9;
 }
 
-/* ---- the queue ---------------------------------------------------------- */
+/* ---- the queue ----------------------------------------------------------- */
 
 /* Four threads, one million records: all arrive, those of each in order. */
 static void test_all_arrive_in_order(void)
@@ -277,7 +277,7 @@ static void test_refuses_after_close(void)
     lq_log_queue_free(q);
 }
 
-/* ---- the thread --------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------- */
 
 typedef struct folder {
     char path[64];

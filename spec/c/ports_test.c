@@ -48,7 +48,7 @@ static void join_guard(guard *g)
     close(g->fd);
 }
 
-/* ---- helpers ------------------------------------------------------------ */
+/* ---- helpers ------------------------------------------------------------- */
 
 static const struct lq_crew *crew(int number)
 {
@@ -138,7 +138,7 @@ static bool answers(uint16_t port)
     return fd >= 0;
 }
 
-/* ---- the tests, with a guard or without --------------------------------- */
+/* ---- the tests, with a guard or without ---------------------------------- */
 
 static void test_all_share_one(lq_ports *p)
 {
@@ -294,7 +294,7 @@ static void test_the_end(lq_ports *p)
     lq_ports_release(p, port);
 }
 
-/* ---- many threads ------------------------------------------------------- */
+/* ---- many threads -------------------------------------------------------- */
 
 typedef struct worker {
     lq_thread thread;
@@ -334,7 +334,7 @@ static void test_threads(lq_ports *p)
     for (i = 0; i < WORKERS; i++) lq_thread_join(&workers[i].thread);
 }
 
-/* ---- the guard ---------------------------------------------------------- */
+/* ---- the guard ----------------------------------------------------------- */
 
 static void test_next_runtime(lq_sockets *s, guard *g)
 {

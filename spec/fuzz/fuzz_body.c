@@ -27,7 +27,7 @@ static void append(lq_buf *buf, lq_str bytes)
     FUZZ_CHECK(lq_buf_append(buf, bytes.ptr, bytes.len) == 0);
 }
 
-/* ---- chunks ------------------------------------------------------------- */
+/* ---- chunks -------------------------------------------------------------- */
 
 /* The parser stops at the byte at which the RFC does. */
 static void check_chunks(const reading *r, const oracle_chunks *c)
@@ -91,7 +91,7 @@ static void try_chunks(lq_str input, uint64_t seed)
     free(c.body);
 }
 
-/* ---- a body of known length --------------------------------------------- */
+/* ---- a body of known length ---------------------------------------------- */
 
 /* What is declared comes, and not a byte more. */
 static void check_fixed(const reading *r, lq_str input, size_t declared)
@@ -124,7 +124,7 @@ static void try_fixed(lq_str input, uint64_t seed)
     lq_buf_fini(&message);
 }
 
-/* ---- writing and reading back ------------------------------------------- */
+/* ---- writing and reading back -------------------------------------------- */
 
 static void write_chunks(lq_buf *out, lq_str input, uint64_t seed)
 {

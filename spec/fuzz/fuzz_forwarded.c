@@ -25,7 +25,7 @@ static const struct {
     {'o', "X-Forwarded-Port"},  {'H', "Host"},
 };
 
-/* ---- a head from an input ----------------------------------------------- */
+/* ---- a head from an input ------------------------------------------------ */
 
 typedef struct head {
     lq_request r;
@@ -95,7 +95,7 @@ static void head_fini(head *h)
     free(h->bytes);
 }
 
-/* ---- a naive reading of Forwarded, from the left ------------------------ */
+/* ---- a naive reading of Forwarded, from the left ------------------------- */
 
 typedef struct element {
     char node[256], host[512], proto[256];
@@ -204,7 +204,7 @@ static void naive_read(naive *n, const lq_request *r)
     }
 }
 
-/* ---- what must hold ----------------------------------------------------- */
+/* ---- what must hold ------------------------------------------------------ */
 
 static void check_form(const lq_forwarded *f)
 {

@@ -37,7 +37,7 @@ static void log_end(lq_buf *log)
     FUZZ_CHECK(lq_buf_append(log, &end, sizeof end) == 0);
 }
 
-/* ---- a naive reading ---------------------------------------------------- */
+/* ---- a naive reading ----------------------------------------------------- */
 
 /* The first message and what is used with its frame; 0: more is needed, -1:
  * too large. */
@@ -90,7 +90,7 @@ static void read_naively(lq_buf *log, lq_framing kind, lq_str in, size_t max)
     if (used < 0) log_end(log);
 }
 
-/* ---- as a connection does ----------------------------------------------- */
+/* ---- as a connection does ------------------------------------------------ */
 
 /* Takes out the messages that are there; false when one is too large. */
 static bool take(lq_buf *log, lq_framing kind, lq_buf *in, size_t max,
@@ -167,7 +167,7 @@ static void check_stream(lq_framing kind, lq_str in, size_t max, uint64_t seed)
     lq_buf_fini(&log);
 }
 
-/* ---- there and back ----------------------------------------------------- */
+/* ---- there and back ------------------------------------------------------ */
 
 /* Whether the naive frame around it is read as the same message. */
 static bool comes_back(lq_framing kind, lq_str in)

@@ -17,7 +17,7 @@ enum { MESSAGES_MAX = 16 };
 
 static const lq_parse_limits ample = {1 << 20, ORACLE_FIELDS_MAX, 1 << 20};
 
-/* ---- an accepted head --------------------------------------------------- */
+/* ---- an accepted head ---------------------------------------------------- */
 
 static bool is_clean(lq_str s)
 {
@@ -74,7 +74,7 @@ static void check_accepted(const reading *r, const oracle_head *h)
     FUZZ_CHECK(req->expect_continue == h->expect_continue);
 }
 
-/* ---- a refused one, and one that is not complete ------------------------ */
+/* ---- a refused one, and one that is not complete ------------------------- */
 
 static unsigned fault_of(int status)
 {
@@ -120,7 +120,7 @@ static void check_head(const reading *r, const oracle_head *h, lq_str bytes)
     check_described(r, bytes);
 }
 
-/* ---- limits ------------------------------------------------------------- */
+/* ---- limits -------------------------------------------------------------- */
 
 static lq_parse_limits small_limits(uint64_t *seed)
 {
@@ -169,7 +169,7 @@ static void try_limits(const reading *full, const oracle_head *h, lq_str bytes,
     reading_fini(&whole);
 }
 
-/* ---- messages ----------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------ */
 
 /* Checks one message; returns its length, 0 when no other can follow. */
 static size_t try_message(oracle_head *h, lq_str bytes, uint64_t seed)

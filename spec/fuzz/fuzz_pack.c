@@ -45,7 +45,7 @@ static int run_unpack(fuzz_state *s, lq_str in, size_t room)
     return u.result;
 }
 
-/* ---- packing again ------------------------------------------------------ */
+/* ---- packing again ------------------------------------------------------- */
 
 /* No other length than the whole is a value. */
 static void try_other_lengths(fuzz_state *s, lq_buf *packed, uint64_t seed)
@@ -76,7 +76,7 @@ static void try_pack(fuzz_state *s, lq_str in, uint64_t seed)
     lq_buf_fini(&packed);
 }
 
-/* ---- as JSON ------------------------------------------------------------ */
+/* ---- as JSON ------------------------------------------------------------- */
 
 static int encode(lua_State *L)
 {

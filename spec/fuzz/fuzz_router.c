@@ -33,7 +33,7 @@ typedef struct table {
     int lines;
 } table;
 
-/* ---- routes ------------------------------------------------------------- */
+/* ---- routes -------------------------------------------------------------- */
 
 /* A copy that the router must not need when it has the route. */
 static int add_copy(lq_router *router, int method, lq_str pattern, int tag,
@@ -70,7 +70,7 @@ static void add_route(table *t, int method, lq_str pattern)
     }
 }
 
-/* ---- look-ups ----------------------------------------------------------- */
+/* ---- look-ups ------------------------------------------------------------ */
 
 static void check_found(const lq_match *m, const oracle_match *expected,
                         lq_str path)
@@ -143,7 +143,7 @@ static void look_up(const table *t, int method, lq_str text)
     free(copy);
 }
 
-/* ---- time --------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------- */
 
 static int64_t cpu_ms(void)
 {
@@ -175,7 +175,7 @@ static void look_up_long(const table *t, int method, lq_str text)
     free(copy);
 }
 
-/* ---- lines -------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------- */
 
 /* The method that the digit at the front says, which goes. */
 static int take_method(lq_str *line)

@@ -11,7 +11,7 @@
 #include "fuzz.h"
 #include "http/url.h"
 
-/* ---- escapes ------------------------------------------------------------ */
+/* ---- escapes ------------------------------------------------------------- */
 
 /* The naive way; -1 for a broken escape. */
 static ssize_t decode(char *out, lq_str in, bool plus_is_space)
@@ -72,7 +72,7 @@ static void try_encode(lq_str in)
     free(out);
 }
 
-/* ---- pairs -------------------------------------------------------------- */
+/* ---- pairs --------------------------------------------------------------- */
 
 /* The pairs, with what is between them, are the text again. */
 static void try_pairs(lq_str in)
@@ -102,7 +102,7 @@ static void try_pairs(lq_str in)
     free(copy);
 }
 
-/* ---- UTF-8 -------------------------------------------------------------- */
+/* ---- UTF-8 --------------------------------------------------------------- */
 
 /* By the number of ones in front. */
 static size_t len_of_first(unsigned char first)

@@ -105,7 +105,7 @@ static void check_frames(lq_str in, const setting *s, uint64_t seed)
     lq_buf_fini(&log);
 }
 
-/* ---- a message, there and back ------------------------------------------ */
+/* ---- a message, there and back ------------------------------------------- */
 
 static void add_frame(lq_buf *out, int opcode, bool is_final, bool is_deflated,
                       lq_str payload, uint64_t *seed)

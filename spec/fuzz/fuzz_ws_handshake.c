@@ -19,7 +19,7 @@
 
 enum { PARTS_MAX = 512 };
 
-/* ---- extensions, read naively ------------------------------------------- */
+/* ---- extensions, read naively -------------------------------------------- */
 
 /* A mark (`,`, `;`, `=`), a word (`w`) or what stood in quotes (`q`). */
 typedef struct part {
@@ -249,7 +249,7 @@ static void try_extensions(lq_str in)
     free(p);
 }
 
-/* ---- subprotocols ------------------------------------------------------- */
+/* ---- subprotocols -------------------------------------------------------- */
 
 static void try_protocols(lq_str in)
 {
@@ -274,7 +274,7 @@ static void try_protocols(lq_str in)
     free(text);
 }
 
-/* ---- keys --------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------- */
 
 static void expect_accept(lq_str key, char out[LQ_WS_ACCEPT_LEN])
 {
@@ -312,7 +312,7 @@ static void try_key(lq_str in)
     FUZZ_CHECK(!memcmp(out, expected, sizeof out));
 }
 
-/* ---- heads -------------------------------------------------------------- */
+/* ---- heads --------------------------------------------------------------- */
 
 /* The value of the only line of that name. */
 static lq_str only(const lq_request *r, const char *name)

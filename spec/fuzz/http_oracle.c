@@ -6,7 +6,7 @@
 
 #include "fuzz.h"
 
-/* ---- bytes -------------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------- */
 
 static lq_str part(lq_str s, size_t from, size_t to)
 {
@@ -70,7 +70,7 @@ static bool says(lq_str s, const char *word)
     return lq_str_equal_nocase(s, (lq_str){word, strlen(word)});
 }
 
-/* ---- hosts: RFC 3986, 3.2 ----------------------------------------------- */
+/* ---- hosts: RFC 3986, 3.2 ------------------------------------------------ */
 
 static const char sub_delims[] = "!$&'()*+,;=";
 
@@ -137,7 +137,7 @@ bool oracle_is_authority(lq_str s)
     return true;
 }
 
-/* ---- the request line --------------------------------------------------- */
+/* ---- the request line ---------------------------------------------------- */
 
 /* A wrong number is a fault of its own, whatever stands behind it. */
 static unsigned read_version(oracle_head *h, lq_str v)
@@ -236,7 +236,7 @@ static unsigned read_request_line(oracle_head *h, lq_str line)
     return faults | read_version(h, part(line, second + 1, line.len));
 }
 
-/* ---- fields ------------------------------------------------------------- */
+/* ---- fields -------------------------------------------------------------- */
 
 static unsigned read_field(oracle_head *h, lq_str line)
 {
@@ -317,7 +317,7 @@ static bool has_word(const oracle_head *h, const char *name, const char *word)
     return matching > 0;
 }
 
-/* ---- framing: RFC 9112, 6.3 --------------------------------------------- */
+/* ---- framing: RFC 9112, 6.3 ---------------------------------------------- */
 
 static unsigned read_length(oracle_head *h, lq_str value)
 {
@@ -383,7 +383,7 @@ static unsigned read_meaning(oracle_head *h)
     return faults;
 }
 
-/* ---- the head ----------------------------------------------------------- */
+/* ---- the head ------------------------------------------------------------ */
 
 /* Goes over the empty lines; what stands there is good or h->faults says. */
 static lq_str skip_blank(oracle_head *h, lq_str bytes)
@@ -430,7 +430,7 @@ void oracle_read_head(oracle_head *h, lq_str bytes)
     h->faults |= read_meaning(h);
 }
 
-/* ---- chunks: RFC 9112, 7.1 ---------------------------------------------- */
+/* ---- chunks: RFC 9112, 7.1 ----------------------------------------------- */
 
 typedef struct cursor {
     lq_str left;

@@ -33,7 +33,7 @@ static bool take(reader *r, const char *text)
     return true;
 }
 
-/* ---- strings ------------------------------------------------------------ */
+/* ---- strings ------------------------------------------------------------- */
 
 /* Four hexadecimal digits; -1: there are none. */
 static long take_unit(reader *r)
@@ -117,7 +117,7 @@ static bool push_string(reader *r)
     return is_good && take(r, "\"");
 }
 
-/* ---- numbers ------------------------------------------------------------ */
+/* ---- numbers ------------------------------------------------------------- */
 
 static bool skip_digits(reader *r)
 {
@@ -162,7 +162,7 @@ static bool push_number(reader *r)
     return push_integer_or_float(r->L, start, is_int);
 }
 
-/* ---- tables ------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------- */
 
 static bool push_array(reader *r)
 {
@@ -195,7 +195,7 @@ static bool push_object(reader *r)
     return take(r, "}");
 }
 
-/* ---- values ------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 static bool push_table(reader *r, bool (*push)(reader *))
 {

@@ -43,7 +43,7 @@ bool fuzz_state_run(fuzz_state *s, lua_CFunction fn, void *arg, size_t room)
     return false;
 }
 
-/* ---- values ------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 static lua_Integer count_entries(lua_State *L, int table)
 {

@@ -16,7 +16,7 @@ static bool is_quantifier(int c)
     return c == '*' || c == '+' || c == '-' || c == '?';
 }
 
-/* ---- what one item matches ---------------------------------------------- */
+/* ---- what one item matches ----------------------------------------------- */
 
 /* `%` and `letter`: a class, its opposite in capitals, or the byte itself. */
 static bool is_in_class(int c, int letter)
@@ -70,7 +70,7 @@ static bool item_matches(lq_str item, int c)
     return item.ptr[0] == '.' || c == byte_at(item, 0);
 }
 
-/* ---- reading ------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------- */
 
 /* What may follow a `%`: the letter of a class, or no letter and no digit. */
 static bool is_escapable(int c)
@@ -134,7 +134,7 @@ bool oracle_pattern_read(oracle_pattern *p, lq_str text)
     return p->count > 0;
 }
 
-/* ---- matching ----------------------------------------------------------- */
+/* ---- matching ------------------------------------------------------------ */
 
 /* From the places in front of an item to those behind it. A place is how many
  * bytes of the text are used up. */
@@ -167,7 +167,7 @@ bool oracle_pattern_match(const oracle_pattern *p, lq_str text)
     return tables[p->count % 2][text.len];
 }
 
-/* ---- the end ------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------- */
 
 /* Brackets hide parentheses, whatever else is wrong with a set. */
 static size_t skip_set(lq_str text, size_t at)

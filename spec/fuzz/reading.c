@@ -3,7 +3,7 @@
 
 #include "fuzz.h"
 
-/* ---- feeding ------------------------------------------------------------ */
+/* ---- feeding ------------------------------------------------------------- */
 
 static bool lies_in(lq_str part, const char *bytes, size_t len)
 {
@@ -126,7 +126,7 @@ void reading_fini(reading *r)
     free(r->whole);
 }
 
-/* ---- comparing ---------------------------------------------------------- */
+/* ---- comparing ----------------------------------------------------------- */
 
 static bool is_same_str(lq_str a, lq_str b)
 {

@@ -33,7 +33,7 @@ struct route_oracle {
     route *routes[ROUTES_MAX];
 };
 
-/* ---- bytes -------------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------- */
 
 static lq_str part(lq_str s, size_t from, size_t to)
 {
@@ -66,7 +66,7 @@ static bool decode(lq_str s, char *out, size_t *len)
     return true;
 }
 
-/* ---- patterns ----------------------------------------------------------- */
+/* ---- patterns ------------------------------------------------------------ */
 
 /* A literal: no byte of it means anything else. */
 static bool read_literal(segment *s, lq_str text, char *bytes)
@@ -186,7 +186,7 @@ static bool read_pattern(route *r, lq_str pattern)
     return true;
 }
 
-/* ---- adding ------------------------------------------------------------- */
+/* ---- adding -------------------------------------------------------------- */
 
 /* Whether the first `count` segments are the same but for names. */
 static bool is_same_start(const route *a, const route *b, size_t count)
@@ -260,7 +260,7 @@ oracle_add route_oracle_add(route_oracle *o, int method, lq_str pattern,
     return r->is_alive ? ORACLE_ADDED : ORACLE_CONFLICT;
 }
 
-/* ---- matching ----------------------------------------------------------- */
+/* ---- matching ------------------------------------------------------------ */
 
 /* Whether the segment takes `given`, still encoded. */
 static bool takes(const segment *s, lq_str given)
@@ -389,7 +389,7 @@ void route_oracle_match(const route_oracle *o, int method, lq_str path,
     if (best) set_found(out, best, best_count, path);
 }
 
-/* ---- the whole ---------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 unsigned route_oracle_methods(const route_oracle *o)
 {

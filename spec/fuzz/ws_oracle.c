@@ -16,7 +16,7 @@ void oracle_log(lq_buf *log, int event, int code, lq_str payload)
     add(log, payload.ptr, payload.len);
 }
 
-/* ---- deflate, RFC 1951 -------------------------------------------------- */
+/* ---- deflate, RFC 1951 --------------------------------------------------- */
 
 enum { CODES_MAX = 320, CODE_LEN_MAX = 15, END = 256, WINDOW = 32768 };
 
@@ -270,7 +270,7 @@ int oracle_inflate(lq_buf *out, lq_str payload, size_t max)
     return f.error;
 }
 
-/* ---- UTF-8 -------------------------------------------------------------- */
+/* ---- UTF-8 --------------------------------------------------------------- */
 
 /* Whether a character of `len` bytes is between both. */
 static bool has_character(uint32_t low, uint32_t high, int len)
@@ -316,7 +316,7 @@ static int text_state(lq_str s)
     return 1;
 }
 
-/* ---- frames ------------------------------------------------------------- */
+/* ---- frames -------------------------------------------------------------- */
 
 typedef struct frame {
     int opcode;

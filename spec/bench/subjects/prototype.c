@@ -75,7 +75,7 @@ typedef struct request {
     char path[];
 } request;
 
-/* ---- bytes ----------------------------------------------------------- */
+/* ---- bytes --------------------------------------------------------------- */
 
 static char *reserve(buffer *b, size_t len)
 {
@@ -106,7 +106,7 @@ static void put_number(buffer *b, size_t number)
     put(b, p, (size_t)(digits + sizeof digits - p));
 }
 
-/* ---- JSON ------------------------------------------------------------ */
+/* ---- JSON ---------------------------------------------------------------- */
 
 static void put_quoted(buffer *b, const char *s, size_t len)
 {
@@ -156,7 +156,7 @@ static void put_json(buffer *b, lua_State *L, int depth)
     PUT(b, "}");
 }
 
-/* ---- one request ----------------------------------------------------- */
+/* ---- one request --------------------------------------------------------- */
 
 static bool matches(const route *r, const char *path, size_t len)
 {
@@ -247,7 +247,7 @@ static int on_url(llhttp_t *parser, const char *at, size_t len)
     return 0;
 }
 
-/* ---- connections ----------------------------------------------------- */
+/* ---- connections --------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -340,7 +340,7 @@ static void on_connection(uv_stream_t *stream, int status)
     uv_tcp_nodelay(&c->tcp, 1);
 }
 
-/* ---- start ----------------------------------------------------------- */
+/* ---- start --------------------------------------------------------------- */
 
 static void on_clock(uv_timer_t *timer)
 {
