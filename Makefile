@@ -69,9 +69,9 @@ RUN_PURE_SRC := $(addprefix core/run/, option_table.c option_value.c \
     options.c option_help.c migrate_args.c cpus.c listen_url.c tcp_socket.c \
     sockets.c keep.c ask.c paths.c)
 RUN_SRC := $(RUN_PURE_SRC) $(addprefix core/run/, initialize.c spread.c worker.c \
-    roster.c relief.c clients.c pools.c ports.c doors.c front.c watchdog.c crew.c generation.c services.c \
-    succession.c supervisor.c news.c notify.c activation.c descriptors.c \
-    guard.c step.c routes.c migrate.c main.c)
+    ending.c roster.c relief.c clients.c pools.c ports.c doors.c front.c \
+    watchdog.c crew.c generation.c services.c succession.c supervisor.c news.c \
+    notify.c activation.c descriptors.c guard.c step.c routes.c migrate.c main.c)
 LLHTTP_SRC := $(if $(SYSTEM_LLHTTP),,api.c http.c llhttp.c)
 # Shows the thread sanitizer what libuv and Lua hide from it.
 TSAN_SRC := $(if $(filter tsan,$(VARIANT)),\

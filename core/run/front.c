@@ -239,20 +239,15 @@ static void on_gone(lq_net *net, int fd)
     f->cfg.on_gone(f->cfg.data);
 }
 
-static uint64_t ms_of(double seconds)
-{
-    return (uint64_t)(seconds * 1000 + 0.5);
-}
-
 static int open_net(lq_front *f)
 {
     const lq_options *o = f->cfg.options;
     lq_net_cfg cfg = {
-        .header_timeout_ms = ms_of(o->header_timeout),
-        .idle_timeout_ms = ms_of(o->idle_timeout),
-        .body_timeout_ms = ms_of(o->body_timeout),
-        .write_timeout_ms = ms_of(o->write_timeout),
-        .request_timeout_ms = ms_of(o->request_timeout),
+        .header_timeout_ms = lq_ms_of(o->header_timeout),
+        .idle_timeout_ms = lq_ms_of(o->idle_timeout),
+        .body_timeout_ms = lq_ms_of(o->body_timeout),
+        .write_timeout_ms = lq_ms_of(o->write_timeout),
+        .request_timeout_ms = lq_ms_of(o->request_timeout),
         .trust = {o->trusted, o->trusted_count},
         .header_limit = o->header_limit,
         .body_limit = o->body_limit,

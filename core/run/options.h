@@ -101,4 +101,10 @@ void lq_options_fini(lq_options *o);
 /* The help of one command, or of all. */
 void lq_options_print_help(FILE *to, lq_command command);
 
+/* What an option gives in seconds, in ms. */
+static inline uint64_t lq_ms_of(double seconds)
+{
+    return (uint64_t)(seconds * 1000 + 0.5);
+}
+
 #endif

@@ -1,9 +1,4 @@
-/* worker.c - see worker.h.
- *
- * The end runs through these steps, each beginning when the one before is
- * over: connections drained -> App:close() -> tasks cancelled -> listeners,
- * net and mailbox closed -> loop empty -> Lua state closed -> ENDED.
- */
+/* worker.c - see worker.h. */
 #include "run/worker.h"
 
 #include <errno.h>
@@ -25,64 +20,8 @@
 #include "lua/task.h"
 #include "lua/trace.h"
 #include "net/wire.h"
-#include "run/front.h"
-#include "run/watchdog.h"
-
-enum {
-    CLOSE_MS = 1000,      /* for App:close() behind the drain's deadline */
-    LEAVE_MS = 10 * 1000, /* for connections that stay, without a deadline */
-};
-
-typedef enum worker_state {
-    WORKER_LOADING,  /* load, prepare, entry_point */
-    WORKER_PREPARED, /* waits for its orders; or has failed */
-    WORKER_ACCEPTING,
-    WORKER_DRAINING, /* connections finish */
-    WORKER_LEAVING,  /* App:close() runs */
-    WORKER_CLOSING,  /* everything closes */
-} worker_state;
-
-/* An order: type is one of the enum; a connection has its socket, and memory of
- * its own. */
-typedef struct order {
-    lq_msg msg;
-    _Atomic bool is_told; /* in the mailbox; not of a connection */
-    lq_arrival arrival;
-} order;
-
-struct lq_worker {
-    /* Constant once the thread runs. */
-    lq_worker_cfg cfg;
-    lq_log log;
-    char who[64];
-    lq_thread thread;
-
-    /* Any thread. */
-    _Atomic(lq_hub_member *) member; /* vm.hub, once it is there */
-    lq_mailbox mailbox;
-    lq_watch watch;
-
-    /* Owner loop. */
-    lq_front front;
-    lq_loop loop;
-    lq_vm vm;
-    lq_dispatch *dispatch;
-    lq_app app;
-    size_t closing;    /* front, hub and mailbox that still close */
-    lq_timer deadline; /* of the drain */
-    lq_timer over;     /* the last call of a service has been answered */
-    lq_timer again;    /* the drain looks once more at idle connections */
-    worker_state state;
-    bool has_started; /* App:close() is due */
-    bool is_stopping; /* everybody is: what comes now is served here */
-    bool is_alone;    /* nobody hands over any more */
-    bool is_full;     /* for good: it has been told to retire */
-
-    /* What may not fail for want of memory is there from the start. */
-    lq_pg_notice *notice;         /* for the shared pools; NULL: sent */
-    order orders[LQ_WORKER_CONN]; /* by type */
-    lq_report *reports[LQ_REPORT_ENDED + 1]; /* NULL: made */
-};
+#include "run/ending.h"
+#include "run/workerstate.h"
 
 /* ---- reports ------------------------------------------------------------- */
 
@@ -105,7 +44,7 @@ static void free_reports(lq_worker *w)
     for (i = 0; i < LQ_COUNT_OF(w->reports); i++) lq_mem_free(w->reports[i]);
 }
 
-static void report(lq_worker *w, int type, const char *text)
+void lq_worker_report(lq_worker *w, int type, const char *text)
 {
     lq_report *r = w->reports[type];
 
@@ -121,27 +60,9 @@ static void report(lq_worker *w, int type, const char *text)
     lq_mem_free(r);
 }
 
-/* ---- the front ----------------------------------------------------------- */
-
-static void leave(lq_worker *w);
-
-/* While it drains: nothing is under way, and nothing can come. */
-static void leave_if_done(lq_worker *w)
-{
-    if (w->state == WORKER_DRAINING && lq_front_is_idle(&w->front) &&
-        lq_connections_are_over(w->vm.connections) &&
-        (!w->is_stopping || w->is_alone))
-        leave(w);
-}
-
 static void on_gone(void *data)
 {
-    leave_if_done(data);
-}
-
-static uint64_t ms_of(double seconds)
-{
-    return (uint64_t)(seconds * 1000 + 0.5);
+    lq_ending_look(data);
 }
 
 /* ---- accepting ----------------------------------------------------------- */
@@ -150,7 +71,7 @@ static void on_ready(lq_app *app, bool ok)
 {
     lq_worker *w = app->data;
 
-    if (!ok) report(w, LQ_REPORT_FAILED, lq_app_error(app));
+    if (!ok) lq_worker_report(w, LQ_REPORT_FAILED, lq_app_error(app));
 }
 
 /* Its own connections have got it when it was published. */
@@ -227,201 +148,16 @@ static int join_hub(lq_worker *w)
 
 static void start_accepting(lq_worker *w)
 {
-    if (w->state != WORKER_PREPARED) return;
-    w->state = WORKER_ACCEPTING;
+    if (w->state != LQ_WORKER_PREPARED) return;
+    w->state = LQ_WORKER_ACCEPTING;
     if (!w->cfg.service) lq_front_start(&w->front, w->app.router);
     lq_hub_open(w->vm.hub);
-    report(w, LQ_REPORT_ACCEPTING, NULL);
+    lq_worker_report(w, LQ_REPORT_ACCEPTING, NULL);
     if (!w->cfg.service)
         lq_app_run(&w->app, "ready", LQ_STR(""), LQ_STR(""), on_ready);
 }
 
-/* ---- the end ------------------------------------------------------------- */
-
-static void closed_one(lq_worker *w)
-{
-    if (--w->closing == 0) lq_loop_stop(&w->loop);
-}
-
-static void on_front_closed(void *data)
-{
-    closed_one(data);
-}
-
-static void on_mailbox_closed(lq_mailbox *mb)
-{
-    closed_one(mb->data);
-}
-
-static void on_hub_closed(void *data)
-{
-    closed_one(data);
-}
-
-static void close_all(lq_worker *w)
-{
-    if (w->state == WORKER_CLOSING) return;
-    w->state = WORKER_CLOSING;
-    lq_front_refuse(&w->front);
-    lq_timer_stop(lq_loop_timers(&w->loop), &w->deadline);
-    lq_timer_stop(lq_loop_timers(&w->loop), &w->over);
-    lq_timer_stop(lq_loop_timers(&w->loop), &w->again);
-    if (w->vm.subscriptions) lq_subscriptions_close(w->vm.subscriptions);
-    lq_connections_close(w->vm.connections);
-    if (w->vm.L) lq_tasks_cancel(&w->vm);
-    w->closing = 2 + (w->vm.hub != NULL);
-    lq_mailbox_close(&w->mailbox, on_mailbox_closed);
-    lq_front_close(&w->front, on_front_closed);
-    if (w->vm.hub) lq_hub_close(w->vm.hub, on_hub_closed, w);
-}
-
-static void on_app_closed(lq_app *app, bool ok)
-{
-    lq_worker *w = app->data;
-
-    if (!ok)
-        lq_log_printf(&w->log, LQ_LOG_ERROR, "error in close: %s",
-                      lq_app_error(app));
-    if (w->state != WORKER_LEAVING) return; /* cut at the deadline */
-    /* Not inside the task that has just ended: it is still to be recycled. */
-    if (lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
-                       lq_loop_now(&w->loop)) < 0)
-        close_all(w);
-}
-
-/* Nothing is under way any more: App:close() has its turn. */
-static void leave(lq_worker *w)
-{
-    if (w->state >= WORKER_LEAVING) return;
-    w->state = WORKER_LEAVING;
-    lq_front_refuse(&w->front);
-    lq_app_cancel(&w->app); /* App:ready() may still be at it */
-    if (w->has_started)
-        lq_app_run(&w->app, "close", LQ_STR(""), LQ_STR(""), on_app_closed);
-    else
-        close_all(w);
-}
-
-/* The drain has taken too long: what is left is cut. */
-static void on_deadline(lq_timer *timer)
-{
-    lq_worker *w = LQ_CONTAINER_OF(timer, lq_worker, deadline);
-
-    uint64_t at_ms = lq_loop_now(&w->loop) + CLOSE_MS;
-
-    if (w->state == WORKER_LEAVING) {
-        close_all(w);
-        return;
-    }
-    /* Nothing is left unread. */
-    (void)lq_front_end_idle(&w->front);
-    lq_connections_cut(w->vm.connections);
-    leave(w); /* App:close() has a deadline of its own */
-    if (w->state == WORKER_LEAVING &&
-        lq_timer_start(lq_loop_timers(&w->loop), &w->deadline, at_ms) < 0)
-        close_all(w);
-}
-
-static void stop_listening(lq_worker *w)
-{
-    if (!w->cfg.service) lq_front_stop(&w->front);
-    if (w->cfg.service && w->vm.hub) lq_hub_hide(w->vm.hub);
-    w->state = WORKER_DRAINING;
-    report(w, LQ_REPORT_DRAINING, NULL);
-}
-
-static void on_over(lq_timer *timer)
-{
-    lq_worker *w = LQ_CONTAINER_OF(timer, lq_worker, over);
-
-    if (w->state != WORKER_DRAINING) return;
-    if (w->cfg.service)
-        leave(w);
-    else
-        leave_if_done(w);
-}
-
-/* Not inside what has just ended. */
-static void on_connections_over(void *data)
-{
-    lq_worker *w = data;
-
-    if (w->state == WORKER_DRAINING)
-        (void)!lq_timer_start(lq_loop_timers(&w->loop), &w->over,
-                              lq_loop_now(&w->loop));
-}
-
-/* A service has answered its last call. Not inside the task of it. */
-static void on_calls_over(void *data)
-{
-    lq_worker *w = data;
-
-    if (w->state == WORKER_DRAINING &&
-        lq_timer_start(lq_loop_timers(&w->loop), &w->over,
-                       lq_loop_now(&w->loop)) < 0)
-        leave(w);
-}
-
-/* Connections that stay leave one after another, so that their clients do not
- * all come at once to whoever serves next; unless nobody does. */
-static void end_connections(lq_worker *w)
-{
-    uint64_t wait_ms = ms_of(w->cfg.options->drain_timeout);
-
-    if (wait_ms == 0) wait_ms = LEAVE_MS;
-    lq_connections_leave(w->vm.connections,
-                         w->is_stopping ? 0 : wait_ms / 5 * 4);
-}
-
-/* App:close() has a deadline too where no connection is left to wait for. */
-static void retire(lq_worker *w)
-{
-    uint64_t wait_ms = ms_of(w->cfg.options->drain_timeout);
-
-    if (w->state >= WORKER_DRAINING) return;
-    stop_listening(w);
-    if (wait_ms && lq_timer_start(lq_loop_timers(&w->loop), &w->deadline,
-                                  lq_loop_update(&w->loop) + wait_ms) < 0) {
-        close_all(w);
-        return;
-    }
-    if (w->front.is_net_open) {
-        end_connections(w);
-        leave_if_done(w);
-    } else if (w->vm.answers) {
-        lq_answers_drain(w->vm.answers, on_calls_over, w);
-    } else {
-        leave(w);
-    }
-}
-
-static void end_idle(lq_worker *w)
-{
-    uint64_t at_ms = lq_loop_now(&w->loop) + LQ_NET_NEW_MS;
-
-    if (w->state == WORKER_DRAINING && lq_front_end_idle(&w->front))
-        (void)!lq_timer_start(lq_loop_timers(&w->loop), &w->again, at_ms);
-}
-
-static void on_again(lq_timer *timer)
-{
-    end_idle(LQ_CONTAINER_OF(timer, lq_worker, again));
-}
-
-static void drain(lq_worker *w)
-{
-    w->is_stopping = true;
-    lq_front_be_last(&w->front);
-    retire(w);
-    end_connections(w);
-    end_idle(w);
-}
-
-static void be_alone(lq_worker *w)
-{
-    w->is_alone = true;
-    leave_if_done(w);
-}
+/* ---- for Lua, and orders ------------------------------------------------- */
 
 static int on_listen(lq_vm *vm, const lq_listen_spec *spec, int *number,
                      uint16_t *port, lq_err *err)
@@ -456,17 +192,17 @@ static void on_stop(lq_vm *vm)
 static void on_message(lq_mailbox *mb, lq_msg *msg)
 {
     lq_worker *w = mb->data;
-    order *o = LQ_CONTAINER_OF(msg, order, msg);
+    lq_worker_order *o = LQ_CONTAINER_OF(msg, lq_worker_order, msg);
     int type = msg->type;
 
     /* Before it is done: from here on it may be given again. */
     atomic_store(&o->is_told, false);
     switch (type) {
     case LQ_WORKER_ACCEPT: start_accepting(w); break;
-    case LQ_WORKER_RETIRE: retire(w); break;
-    case LQ_WORKER_DRAIN: drain(w); break;
-    case LQ_WORKER_LEAVE: be_alone(w); break;
-    case LQ_WORKER_STOP: close_all(w); break;
+    case LQ_WORKER_RETIRE: lq_ending_retire(w); break;
+    case LQ_WORKER_DRAIN: lq_ending_drain(w); break;
+    case LQ_WORKER_LEAVE: lq_ending_be_alone(w); break;
+    case LQ_WORKER_STOP: lq_ending_cut(w); break;
     case LQ_WORKER_CONN: lq_front_take(&w->front, &o->arrival); break;
     default: break;
     }
@@ -479,15 +215,15 @@ static void on_started(lq_app *app, bool ok)
 {
     lq_worker *w = app->data;
 
-    if (w->state != WORKER_LOADING) return;
-    w->state = WORKER_PREPARED;
+    if (w->state != LQ_WORKER_LOADING) return;
+    w->state = LQ_WORKER_PREPARED;
     w->has_started = ok;
     if (!ok) {
-        report(w, LQ_REPORT_FAILED, lq_app_error(app));
+        lq_worker_report(w, LQ_REPORT_FAILED, lq_app_error(app));
         return;
     }
     lq_vm_settle(&w->vm);
-    report(w, LQ_REPORT_PREPARED, NULL);
+    lq_worker_report(w, LQ_REPORT_PREPARED, NULL);
 }
 
 /* What the app holds leaves no room for requests: a fresh state may. */
@@ -561,7 +297,7 @@ static int open_all(lq_worker *w)
     if ((err = lq_front_open(&w->front, w->dispatch)) < 0) return err;
     w->vm.connections = lq_connections_new(&w->vm, &w->front.net);
     if (!w->vm.connections) return -ENOMEM;
-    lq_connections_on_over(w->vm.connections, on_connections_over, w);
+    lq_connections_on_over(w->vm.connections, lq_ending_on_connections_over, w);
     lq_app_run(&w->app, "start", (lq_str){script, strlen(script)},
                w->cfg.context, on_started);
     return 0;
@@ -588,10 +324,10 @@ static void run(void *arg)
 
     lq_watch_allow(true);
     if (err < 0) {
-        w->state = WORKER_PREPARED;
-        report(w, LQ_REPORT_FAILED,
-               w->app.error ? w->app.error
-                            : lq_strerror(err, text, sizeof text));
+        w->state = LQ_WORKER_PREPARED;
+        lq_worker_report(w, LQ_REPORT_FAILED,
+                         w->app.error ? w->app.error
+                                      : lq_strerror(err, text, sizeof text));
     }
     lq_loop_run(&w->loop);
     lq_watch_allow(false);
@@ -603,14 +339,14 @@ static void run(void *arg)
         _exit(3);
 #endif
     }
-    report(w, LQ_REPORT_ENDED, NULL);
+    lq_worker_report(w, LQ_REPORT_ENDED, NULL);
 }
 
 /* ---- from other threads -------------------------------------------------- */
 
 int lq_worker_tell(lq_worker *w, int type)
 {
-    order *o = &w->orders[type];
+    lq_worker_order *o = &w->orders[type];
     int err;
 
     if (atomic_exchange(&o->is_told, true)) return 0;
@@ -622,7 +358,7 @@ int lq_worker_tell(lq_worker *w, int type)
 
 int lq_worker_hand(lq_worker *w, const lq_arrival *a)
 {
-    order *o;
+    lq_worker_order *o;
     int err;
 
     if (!lq_front_has(&w->front, a->number)) return LQ_ECLOSED;
@@ -674,9 +410,7 @@ static lq_worker *alloc_worker(const lq_worker_cfg *cfg)
         lq_log_fini(&w->log);
         goto fail;
     }
-    lq_timer_init(&w->deadline, on_deadline);
-    lq_timer_init(&w->over, on_over);
-    lq_timer_init(&w->again, on_again);
+    lq_ending_init(w);
     lq_watch_init(&w->watch, &w->vm.running, cfg->pulse);
     return w;
 
@@ -731,7 +465,7 @@ fail:
 
 bool lq_worker_watch(lq_worker *w, uint64_t now_ms)
 {
-    uint64_t limit_ms = ms_of(busy_limit(w));
+    uint64_t limit_ms = lq_ms_of(busy_limit(w));
 
     return limit_ms && lq_watch_look(&w->watch, w->thread.id, now_ms, limit_ms);
 }
@@ -740,11 +474,11 @@ bool lq_worker_watch(lq_worker *w, uint64_t now_ms)
 static void drop_orders(lq_worker *w)
 {
     lq_msg *msg = lq_mailbox_steal(&w->mailbox), *next;
-    order *o;
+    lq_worker_order *o;
 
     for (; msg; msg = next) {
         next = msg->next;
-        o = LQ_CONTAINER_OF(msg, order, msg);
+        o = LQ_CONTAINER_OF(msg, lq_worker_order, msg);
         if (msg->type == LQ_WORKER_CONN) {
             lq_spread_leave(w->cfg.spread, w->cfg.id - 1);
             if (lq_roster_give(w->cfg.roster, w->cfg.spread, &o->arrival) < 0)
