@@ -398,7 +398,7 @@ static void keep_row(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
         return;
     }
     was_empty = lq_pg_pieces_are_empty(q->pieces);
-    lq_pg_pieces_put(q->pieces, r, 0);
+    lq_pg_pieces_put(q->pieces, r, PQresultMemorySize(r));
     if (was_empty) q->on_done(q);
 }
 
@@ -566,8 +566,10 @@ void lq_pg_conn_abandon(lq_pg_conn *c, lq_pg_query *q)
 
 void lq_pg_conn_go_on(lq_pg_conn *c, lq_pg_query *q)
 {
-    (void)q;
     if (c->state != LQ_PG_OPEN) return;
+    if (q->pieces) lq_pg_pieces_go_on(q->pieces);
+    /* What its asker has taken is not the server's time. */
+    if (q == lq_pg_first(&c->sent)) c->head_ms = lq_loop_update(c->cfg->loop);
     read_results(c);
     if (c->state != LQ_PG_OPEN) return;
     arm(c);

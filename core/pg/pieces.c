@@ -5,10 +5,11 @@
 
 #include "base/mem.h"
 
-enum { BYTES_MAX = 256 * 1024 /* of chunks; one more may stand above it */ };
+enum { BYTES_MAX = 512 * 1024 /* one piece more may stand above it */ };
 
 struct lq_pg_pieces {
     bool are_rows;
+    bool are_full;
     unsigned first;
     unsigned count;
     size_t bytes;
@@ -32,7 +33,12 @@ void lq_pg_pieces_free(lq_pg_pieces *p)
 
 bool lq_pg_pieces_are_full(const lq_pg_pieces *p)
 {
-    return p->count == LQ_PG_PIECES_MAX || p->bytes >= BYTES_MAX;
+    return p->are_full;
+}
+
+void lq_pg_pieces_go_on(lq_pg_pieces *p)
+{
+    if (p->count == 0) p->are_full = false;
 }
 
 bool lq_pg_pieces_are_empty(const lq_pg_pieces *p)
@@ -44,6 +50,7 @@ void lq_pg_pieces_put(lq_pg_pieces *p, void *piece, size_t len)
 {
     p->at[(p->first + p->count++) % LQ_PG_PIECES_MAX] = (lq_str){piece, len};
     p->bytes += len;
+    p->are_full = p->count == LQ_PG_PIECES_MAX || p->bytes >= BYTES_MAX;
 }
 
 void *lq_pg_pieces_first(const lq_pg_pieces *p, size_t *len)

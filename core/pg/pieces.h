@@ -20,7 +20,9 @@ typedef struct lq_pg_pieces lq_pg_pieces;
 lq_pg_pieces *lq_pg_pieces_new(bool are_rows) LQ_MUST_CHECK;
 void lq_pg_pieces_free(lq_pg_pieces *p);
 
+/* From when there is no more room until whoever has taken all goes on. */
 bool lq_pg_pieces_are_full(const lq_pg_pieces *p);
+void lq_pg_pieces_go_on(lq_pg_pieces *p);
 bool lq_pg_pieces_are_empty(const lq_pg_pieces *p);
 
 /* Takes a piece; there must be room. */

@@ -105,6 +105,24 @@ describe("a database", function()
     assert.is_true(seconds < 2, seconds .. " s")
   end)
 
+  -- ---- streams --------------------------------------------------------------------------------
+
+  for what, code in pairs {
+    rows = "each [[select %s from generate_series(1, 12)]]",
+    chunks = "copy_out [[copy (select %s from generate_series(1, 12)) to stdout]]",
+  } do
+    it("gives whoever reads all the time that he wants: " .. what, function()
+      assert.are.equal(12, (run(([[
+        local db <close> = open { size = 1, query_timeout = 0.1 }
+        local count = 0
+        for _ in db:%s do
+          count = count + 1
+          aq.sleep(0.15)
+        end
+        return count]]):format(code:format "repeat('x', 300000)"))))
+    end)
+  end
+
   -- ---- statements -----------------------------------------------------------------------------
 
   it("closes statements out of the way of a transaction, a script and a copy", function()
