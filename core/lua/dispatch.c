@@ -114,6 +114,35 @@ static void put_request(lq_record *r, const lq_exchange *x,
     r->parts[LQ_PART_TARGET] = lq_request_path(&x->parser.request);
 }
 
+/* stack: 1 request, 2 error, 3 what `fail` made of it */
+static int after_fail(lua_State *L, int status, lua_KContext ctx)
+{
+    lq_exchange *x = current_exchange(L);
+
+    (void)status;
+    (void)ctx;
+    if (lua_isnil(L, 3))
+        set_plain_response(L, failure_status(x));
+    else
+        lua_replace(L, 2);
+    return finish(L, x);
+}
+
+/* stack: 1 request, 2 error: what the functions of on_error make of it. */
+static int answer_error(lua_State *L, lq_exchange *x)
+{
+    if (lua_isnil(L, lua_upvalueindex(UP_FAIL))) {
+        lua_pushnil(L);
+        return after_fail(L, LUA_OK, 0);
+    }
+    lua_pushvalue(L, lua_upvalueindex(UP_FAIL));
+    lua_pushvalue(L, 1);
+    if (!lq_push_request_hooks(L, x, 1, "on_error")) lua_pushnil(L);
+    lua_pushvalue(L, 2);
+    lua_callk(L, 3, 1, 0, after_fail);
+    return after_fail(L, LUA_OK, 0);
+}
+
 /* `nil, err`: logged here, answered like an error that was raised. */
 static int return_error(lua_State *L, lq_exchange *x)
 {
@@ -129,8 +158,9 @@ static int return_error(lua_State *L, lq_exchange *x)
     lq_record_set_message(&r, text);
     put_request(&r, x, id);
     lq_log_record(lq_vm_of(L)->cfg.log, &r);
-    set_plain_response(L, failure_status(x));
-    return finish(L, x);
+    lua_settop(L, 3);
+    lua_remove(L, 2);
+    return answer_error(L, x);
 }
 
 /* nil is right only after req:detach(), anything else only without it. */
@@ -178,37 +208,13 @@ static int run(lua_State *L)
     return after_handler(L, LUA_OK, 0);
 }
 
-/* stack: 1 request, 2 error, 3 what `fail` made of it */
-static int after_fail(lua_State *L, int status, lua_KContext ctx)
-{
-    lq_exchange *x = current_exchange(L);
-
-    (void)status;
-    (void)ctx;
-    if (lua_isnil(L, 3))
-        set_plain_response(L, failure_status(x));
-    else
-        lua_replace(L, 2);
-    return finish(L, x);
-}
-
 /* stack: 1 request, 2 the error that ended `run`; a response that was raised
  * is sent. */
 static int run_failure(lua_State *L)
 {
     lq_exchange *x = current_exchange(L);
 
-    if (lq_is_response(L, 2)) return finish(L, x);
-    if (lua_isnil(L, lua_upvalueindex(UP_FAIL))) {
-        lua_pushnil(L);
-        return after_fail(L, LUA_OK, 0);
-    }
-    lua_pushvalue(L, lua_upvalueindex(UP_FAIL));
-    lua_pushvalue(L, 1);
-    if (!lq_push_request_hooks(L, x, 1, "on_error")) lua_pushnil(L);
-    lua_pushvalue(L, 2);
-    lua_callk(L, 3, 1, 0, after_fail);
-    return after_fail(L, LUA_OK, 0);
+    return lq_is_response(L, 2) ? finish(L, x) : answer_error(L, x);
 }
 
 /* Every task that waits to write more of the answer. */

@@ -54,6 +54,7 @@ router:post("/run", function(req)
   return aq.json.encode(list)
 end)
 router:route("/fail"):link(aq.db.http_errors):link(function(req)
+  if req.query.returned then return db:query(req.query.sql, req.query.value) end
   return assert(db:query(req.query.sql, req.query.value))
 end)
 return router

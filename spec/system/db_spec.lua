@@ -308,15 +308,18 @@ for _, workers in ipairs { 1, 4 } do
           db:query "create table part (id int references whole (id))"
           db:query "insert into whole values (1)"]]
 
-        local function status(sql, value)
-          return site.app:get(("/fail?sql=%s&value=%s"):format(sql:gsub(" ", "%%20"), value)).status
-        end
+        for _, how in ipairs { "raised", "returned" } do
+          local function status(sql, value)
+            return site.app:get(("/fail?%s&sql=%s&value=%s"):format(how, sql:gsub(" ", "%%20"),
+              value)).status
+          end
 
-        assert.are.equal(409, status("insert into whole values ($1)", "1"))
-        assert.are.equal(400, status("insert into part values ($1)", "7"))
-        assert.are.equal(400, status("insert into part values ($1)", "x"))
-        assert.are.equal(500, status("insert into nowhere values ($1)", "1"))
-        assert.are.equal(200, status("select $1::text", "1"))
+          assert.are.equal(409, status("insert into whole values ($1)", "1"))
+          assert.are.equal(400, status("insert into part values ($1)", "7"))
+          assert.are.equal(400, status("insert into part values ($1)", "x"))
+          assert.are.equal(500, status("insert into nowhere values ($1)", "1"))
+          assert.are.equal(200, status("select $1::text", "1"))
+        end
       end)
     end)
 
