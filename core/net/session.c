@@ -295,6 +295,18 @@ void lq_session_write(lq_session *s, lq_str bytes)
 
 /* ---- opening ------------------------------------------------------------- */
 
+/* It leaves soon, but not without what its client has sent already. */
+static void be_late(lq_session *s)
+{
+    lq_sessions *ss = s->all;
+
+    s->is_late = true;
+    if (lq_timer_is_set(&ss->leaving)) return;
+    if (lq_timer_start(lq_loop_timers(ss->net->loop), &ss->leaving,
+                       lq_loop_now(ss->net->loop) + LEAVE_TICK_MS) < 0)
+        leave(s);
+}
+
 /* Those that open at the same time are not to be pinged at the same time. */
 static uint64_t first_quiet(const lq_session *s)
 {
@@ -323,7 +335,7 @@ void lq_session_open(lq_session *s, lq_sessions *ss, lq_session_cfg *cfg,
     c->holder = &s->holder;
     c->reads_stream = !is_busy;
     lq_session_set_due(s, first_quiet(s));
-    if (ss->net->is_draining) leave(s);
+    if (ss->net->is_draining) be_late(s);
     lq_conn_update(c);
 }
 
@@ -374,12 +386,26 @@ static size_t due_to_leave(const lq_sessions *ss, uint64_t now)
     return due > ss->left_count ? due - ss->left_count : 0;
 }
 
+/* Returns whether one of them has more time. */
+static bool leave_late(lq_sessions *ss)
+{
+    size_t looks = ss->open_count;
+    bool has_new = false;
+    lq_session *s;
+
+    for (; looks > 0 && ss->open_count > 0; looks--) {
+        s = turn_over(ss);
+        if (s->is_late && !s->is_leaving && !leave_in_order(s)) has_new = true;
+    }
+    return has_new;
+}
+
 /* The oldest first. */
 static void leave_some(lq_sessions *ss)
 {
     uint64_t now = lq_loop_now(ss->net->loop);
+    bool has_new = leave_late(ss);
     size_t count = due_to_leave(ss, now), looks = ss->open_count;
-    bool has_new = false;
     lq_session *s;
 
     for (; looks > 0 && count > 0 && ss->open_count > 0; looks--) {

@@ -101,6 +101,7 @@ struct lq_session {
     uint8_t encoding; /* of what an audience is sent */
     bool is_busy;     /* the one above handles a message */
     bool is_leaving;  /* it ends when that is over */
+    bool is_late;     /* it has opened while all leave */
     bool has_heard;   /* anything at all */
     bool wants_drain;
     bool is_pinged;   /* WebSocket: and has not said a word since */

@@ -19,6 +19,8 @@ local methods = {}
 
 --- Without a sanitizer, resident memory and times are the server's own.
 load.is_plain = not core.build:find "san$"
+-- For --start-timeout: what works has started by then.
+load.START_SECONDS = load.is_plain and "0.7" or "2.5"
 load.is_soak = load.is_plain and (tonumber(os.getenv "LQ_SCALE" or "1") or 1) >= 10
 
 --- `exact` in a soak, else `generous`; without bound under a sanitizer.

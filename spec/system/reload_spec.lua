@@ -231,7 +231,7 @@ return App]], "2 of 2 workers have not prepared within --start-timeout" },
   for name, case in pairs(BROKEN) do
     it("is dropped: " .. name, function()
       local app <close> = start {
-        workers = 2, args = { "--start-timeout", "0.5", "--busy-timeout", "0.3" },
+        workers = 2, args = { "--start-timeout", load.START_SECONDS, "--busy-timeout", "0.3" },
       }
       local threads, fds = app:threads(), app:fds()
       local good = command.read_file(app.folder .. "/app.lua")
@@ -285,7 +285,7 @@ return App]])
 
   it("that hangs for good does not end the code that serves", function()
     local app <close> = start {
-      workers = 4, args = { "--start-timeout", "0.3", "--busy-timeout", "0.1" },
+      workers = 4, args = { "--start-timeout", load.START_SECONDS, "--busy-timeout", "0.1" },
     }
     local runtime = app:runtime()
     put(app, "app.lua", [[

@@ -6,7 +6,7 @@ local proc = require "spec.proc"
 local scale = require "spec.support.scale"
 local wait = require "spec.support.wait"
 
-local DRAIN = 3 -- seconds; clients that do not close are waited for, but for 2 only
+local DRAIN = 4 -- seconds; clients that do not close are waited for, but for 2 only
 
 local PREPARE = [[
 listen("echo", { framing = "u8", message = function(conn, s)

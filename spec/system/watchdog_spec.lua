@@ -319,7 +319,7 @@ describe("a thread that hangs", function()
   end)
 
   it("while its successor prepares is given up", function()
-    local app <close> = start(1, "--start-timeout", "0.5", "--option", "hang=1")
+    local app <close> = start(1, "--start-timeout", load.START_SECONDS, "--option", "hang=1")
 
     app:get "/stop"
 
