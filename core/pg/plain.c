@@ -60,10 +60,11 @@ static lq_pg_plain keep_failure(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
     return is_lost ? LQ_PG_PLAIN_LOST : LQ_PG_PLAIN_GOES_ON;
 }
 
-/* A copy in a script, or the wrong way round: there is nobody for it. */
+/* A copy in a script, the wrong way round, or given up meanwhile: there is
+ * nobody for it. */
 static lq_pg_plain begin_in(lq_pg_conn *c, const lq_pg_query *q)
 {
-    if (q->kind == LQ_PG_COPY_IN) {
+    if (q->kind == LQ_PG_COPY_IN && !q->is_told && !q->is_abandoned) {
         c->is_copying = true;
         return LQ_PG_PLAIN_OVER;
     }

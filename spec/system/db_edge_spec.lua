@@ -1,6 +1,7 @@
 --- aq.db: what comes seldom, and at a bad time.
 
 local database = require "spec.support.database"
+local scale = require "spec.support.scale"
 local socket = require "socket"
 local wait = require "spec.support.wait"
 
@@ -103,6 +104,33 @@ describe("a database", function()
       return aq.now() - from]]
 
     assert.is_true(seconds < 2, seconds .. " s")
+  end)
+
+  it("ends a copy that begins when it is given up", function()
+    local worst = run(([[
+      local worst = 0
+      for i = 1, %d do
+        local other <close> = open { size = 1, query_timeout = 0.03, acquire_timeout = 10 }
+        other:query "select 1"
+        kept.locked = false
+        aq.spawn(function()
+          db:transaction(function(tx)
+            tx:query "lock table t"
+            kept.locked = true
+            aq.sleep(0.027 + i %% 10 / 1000)
+          end)
+          kept.locked = false
+        end)
+        while not kept.locked do aq.sleep(0.001) end
+        other:copy_in("copy t from stdin", function() end)
+        local from = aq.now()
+        assert(other:value "select 1" == 1)
+        worst = math.max(worst, aq.now() - from)
+        while kept.locked do aq.sleep(0.001) end
+      end
+      return worst]]):format(scale(40)))
+
+    assert.is_true(worst < 2, worst .. " s")
   end)
 
   -- ---- streams --------------------------------------------------------------------------------
