@@ -51,13 +51,20 @@ static void on_cancelled(void *data)
     lq_pg_conn *c = data;
 
     c->cancel = NULL;
-    c->again_ms = lq_loop_now(c->cfg->loop) + AGAIN_MS;
+    if (c->cancel_by_ms) c->again_ms = lq_loop_now(c->cfg->loop) + AGAIN_MS;
     add_sync(c);
+}
+
+static bool is_given_up(const lq_pg_query *q)
+{
+    return q && !q->is_final && (q->is_abandoned || q->is_told);
 }
 
 static void stall(lq_pg_conn *c, uint64_t now_ms)
 {
     c->is_stalled = true;
+    c->is_asked = false;
+    c->again_ms = 0;
     c->cancel_by_ms = now_ms + CANCEL_MS;
     c->cfg->on_change(c);
 }
@@ -67,7 +74,8 @@ static void cancel(lq_pg_conn *c)
 {
     lq_pg_cancel *made;
 
-    if (c->state != LQ_PG_OPEN || !c->key[0]) return;
+    if (c->state != LQ_PG_OPEN || !c->key[0] || c->cancel) return;
+    c->is_asked = true;
     if (lq_pg_cancel_start(&made, c->cfg->loop, PQsocket(c->pg), c->key,
                            on_cancelled, c) == 0)
         c->cancel = made;
@@ -79,10 +87,27 @@ static void cancel(lq_pg_conn *c)
  * to cancel. */
 void lq_pg_giveup_again(lq_pg_conn *c)
 {
+    c->again_ms = 0;
+    if (is_given_up(lq_pg_first(&c->sent))) cancel(c);
+}
+
+bool lq_pg_giveup_insists(lq_pg_conn *c, uint64_t now_ms)
+{
+    if (c->is_asked || !c->key[0] || !is_given_up(lq_pg_first(&c->sent)))
+        return false;
+    c->cancel_by_ms = now_ms + CANCEL_MS;
+    cancel(c);
+    return true;
+}
+
+void lq_pg_giveup_goes_on(lq_pg_conn *c, uint64_t now_ms)
+{
     const lq_pg_query *q = lq_pg_first(&c->sent);
 
-    c->again_ms = 0;
-    if (!c->cancel && q && q->kind != LQ_PG_SYNC) cancel(c);
+    if (!c->is_stalled) return;
+    c->is_asked = false;
+    c->cancel_by_ms = now_ms + CANCEL_MS;
+    if (q && !q->is_abandoned && !q->is_told) c->cancel_by_ms = c->again_ms = 0;
 }
 
 bool lq_pg_giveup_ends(lq_pg_conn *c)

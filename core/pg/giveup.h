@@ -1,9 +1,9 @@
 /* giveup.h - a connection whose server works on what nobody wants any more.
  *
  * A cancel hits whatever the server works on just then. So it goes out only
- * when the query that it is meant for is alone, or all of them are given up;
- * nothing else is sent until that is over and a sync has come back: the
- * connection is stalled.
+ * when the query that it is meant for is alone, or all of them are given up, or
+ * when it does not end by itself; nothing else is sent until that is over and a
+ * sync has come back: the connection is stalled.
  *
  * Owns:    nothing: part of pgconn.
  * Thread:  owner loop.
@@ -30,6 +30,14 @@ void lq_pg_giveup_head(lq_pg_conn *c, uint64_t now_ms);
 
 /* It is time to ask again. */
 void lq_pg_giveup_again(lq_pg_conn *c);
+
+/* The time for it is up. Returns whether the server is asked now: others are
+ * behind the query, which has had its time to end by itself. They are lost
+ * with the connection otherwise. */
+bool lq_pg_giveup_insists(lq_pg_conn *c, uint64_t now_ms);
+
+/* The first query is over: the next one has time of its own. */
+void lq_pg_giveup_goes_on(lq_pg_conn *c, uint64_t now_ms);
 
 /* Something is over. Returns whether this was what the connection was stalled
  * for: it may send again. */

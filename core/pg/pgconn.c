@@ -174,7 +174,8 @@ static void on_due(lq_timer *timer)
     }
     due = due_of(c);
     if (due && due <= now_ms) {
-        if (c->cancel_by_ms && c->cancel_by_ms <= now_ms) {
+        if (c->cancel_by_ms && c->cancel_by_ms <= now_ms &&
+            !lq_pg_giveup_insists(c, now_ms)) {
             lose_it(c, "the server does not answer");
             return;
         }
@@ -320,14 +321,18 @@ static bool may_retry(const lq_pg_conn *c, const lq_pg_query *q)
 
 static void retry(lq_pg_conn *c, lq_pg_query *q)
 {
+    const lq_pg_query *next = lq_pg_first(&c->unsent);
+    lq_list *front = &c->unsent; /* but behind a sync */
+
+    if (next && next->kind == LQ_PG_SYNC) front = front->next;
     lq_pg_steps_forget(c, q);
     lq_pg_query_reset(q);
     q->is_retried = true;
     q->state = LQ_PG_UNSENT;
-    q->link.prev = &c->unsent; /* in front */
-    q->link.next = c->unsent.next;
-    c->unsent.next->prev = &q->link;
-    c->unsent.next = &q->link;
+    q->link.prev = front;
+    q->link.next = front->next;
+    front->next->prev = &q->link;
+    front->next = &q->link;
     flush_later(c);
 }
 
@@ -350,6 +355,7 @@ static void finish(lq_pg_conn *c, lq_pg_query *q)
 {
     lq_list_remove(&q->link);
     c->head_ms = lq_loop_now(c->cfg->loop);
+    lq_pg_giveup_goes_on(c, c->head_ms);
     if (LQ_UNLIKELY(q->failure != NULL)) {
         if (may_retry(c, q)) {
             retry(c, q);
