@@ -6,6 +6,7 @@
 enum {
     CANCEL_MS = 5000, /* for the server to give something up */
     AGAIN_MS = 200,   /* from one cancel to the next one */
+    GRACE_MS = 4000,  /* for what is beside others to end by itself */
 };
 
 bool lq_pg_conn_is_alone(const lq_pg_conn *c)
@@ -60,11 +61,10 @@ static bool is_given_up(const lq_pg_query *q)
     return q && !q->is_final && (q->is_abandoned || q->is_told);
 }
 
-static void stall(lq_pg_conn *c, uint64_t now_ms)
+static void stall(lq_pg_conn *c, uint64_t now_ms, bool can_cancel)
 {
     c->is_stalled = true;
-    c->is_asked = false;
-    c->again_ms = 0;
+    c->again_ms = can_cancel ? 0 : now_ms + GRACE_MS;
     c->cancel_by_ms = now_ms + CANCEL_MS;
     c->cfg->on_change(c);
 }
@@ -75,7 +75,6 @@ static void cancel(lq_pg_conn *c)
     lq_pg_cancel *made;
 
     if (c->state != LQ_PG_OPEN || !c->key[0] || c->cancel) return;
-    c->is_asked = true;
     if (lq_pg_cancel_start(&made, c->cfg->loop, PQsocket(c->pg), c->key,
                            on_cancelled, c) == 0)
         c->cancel = made;
@@ -84,20 +83,12 @@ static void cancel(lq_pg_conn *c)
 }
 
 /* A server that has not read the query when the cancel comes knows of nothing
- * to cancel. */
+ * to cancel. What is beside others has had its time: without this they are
+ * lost with the connection. */
 void lq_pg_giveup_again(lq_pg_conn *c)
 {
     c->again_ms = 0;
     if (is_given_up(lq_pg_first(&c->sent))) cancel(c);
-}
-
-bool lq_pg_giveup_insists(lq_pg_conn *c, uint64_t now_ms)
-{
-    if (c->is_asked || !c->key[0] || !is_given_up(lq_pg_first(&c->sent)))
-        return false;
-    c->cancel_by_ms = now_ms + CANCEL_MS;
-    cancel(c);
-    return true;
 }
 
 void lq_pg_giveup_goes_on(lq_pg_conn *c, uint64_t now_ms)
@@ -105,7 +96,6 @@ void lq_pg_giveup_goes_on(lq_pg_conn *c, uint64_t now_ms)
     const lq_pg_query *q = lq_pg_first(&c->sent);
 
     if (!c->is_stalled) return;
-    c->is_asked = false;
     c->cancel_by_ms = now_ms + CANCEL_MS;
     if (q && !q->is_abandoned && !q->is_told) c->cancel_by_ms = c->again_ms = 0;
 }
@@ -129,7 +119,7 @@ void lq_pg_giveup_head(lq_pg_conn *c, uint64_t now_ms)
         q->on_done(q);
     }
     if (c->state != LQ_PG_OPEN) return;
-    stall(c, now_ms);
+    stall(c, now_ms, can_cancel);
     if (can_cancel) cancel(c);
 }
 

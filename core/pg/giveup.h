@@ -28,13 +28,8 @@ bool lq_pg_giveup_is_near(const lq_pg_conn *c);
  * for it is told, the server is asked to give it up. May close `c`. */
 void lq_pg_giveup_head(lq_pg_conn *c, uint64_t now_ms);
 
-/* It is time to ask again. */
+/* It is time to ask again, or although others are behind it. */
 void lq_pg_giveup_again(lq_pg_conn *c);
-
-/* The time for it is up. Returns whether the server is asked now: others are
- * behind the query, which has had its time to end by itself. They are lost
- * with the connection otherwise. */
-bool lq_pg_giveup_insists(lq_pg_conn *c, uint64_t now_ms);
 
 /* The first query is over: the next one has time of its own. */
 void lq_pg_giveup_goes_on(lq_pg_conn *c, uint64_t now_ms);

@@ -174,8 +174,7 @@ static void on_due(lq_timer *timer)
     }
     due = due_of(c);
     if (due && due <= now_ms) {
-        if (c->cancel_by_ms && c->cancel_by_ms <= now_ms &&
-            !lq_pg_giveup_insists(c, now_ms)) {
+        if (c->cancel_by_ms && c->cancel_by_ms <= now_ms) {
             lose_it(c, "the server does not answer");
             return;
         }

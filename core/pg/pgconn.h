@@ -79,7 +79,6 @@ struct lq_pg_conn {
     bool is_reserved; /* the pool's: takes nothing until it is idle */
     uint8_t cleaning; /* the pool's: what is left to be done behind a lease */
     bool is_stalled;  /* it sends nothing (giveup.h) */
-    bool is_asked;    /* ... and the server is asked to give the first up */
     bool is_blocked;  /* the socket takes no more */
     bool is_plain;    /* out of pipeline mode */
     bool is_copying;  /* it takes chunks and nothing else */

@@ -341,7 +341,7 @@ describe("a database", function()
         return before, rss()
       end)]]
 
-    assert.is_true(after - before < 32 << 10, ("%d KiB more"):format(after - before))
+    assert.is_true(after - before < 48 << 10, ("%d KiB more"):format(after - before))
   end)
 
   -- ---- other servers --------------------------------------------------------------------------
