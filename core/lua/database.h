@@ -115,6 +115,9 @@ int lq_db_begin_stream(lua_State *L, const lq_db_target *to);
 /* What is kept about its statements may be why `q` has failed. */
 void lq_db_forget(lq_database *d, const lq_pg_query *q);
 
+/* ... those of its statements that are too long to be kept. */
+void lq_db_forget_long(lq_database *d, const lq_pg_query *q);
+
 /* Add functions to the module on top of the stack. */
 void lq_db_open_sessions(lua_State *L); /* dbsession.c */
 void lq_db_open_streams(lua_State *L);  /* dbstream.c */

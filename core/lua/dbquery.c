@@ -92,18 +92,28 @@ static int replace_statement(lq_database *d, lq_pg_statement *st)
     return lq_pg_cache_put(&d->statements, st) ? 0 : -ENOMEM;
 }
 
+static void forget(lq_database *d, const lq_pg_statement *st)
+{
+    lq_pg_entry *e =
+        lq_pg_cache_find(&d->statements, (lq_str){st->sql, st->len}, st->hash);
+
+    if (e) lq_pg_cache_remove(&d->statements, e);
+}
+
 void lq_db_forget(lq_database *d, const lq_pg_query *q)
 {
-    const lq_pg_statement *st;
-    lq_pg_entry *e;
     int i;
 
-    for (i = 0; i < q->count; i++) {
-        st = q->items[i].statement;
-        e = lq_pg_cache_find(&d->statements, (lq_str){st->sql, st->len},
-                             st->hash);
-        if (e) lq_pg_cache_remove(&d->statements, e);
-    }
+    for (i = 0; i < q->count; i++) forget(d, q->items[i].statement);
+}
+
+void lq_db_forget_long(lq_database *d, const lq_pg_query *q)
+{
+    int i;
+
+    for (i = 0; i < q->count; i++)
+        if (LQ_UNLIKELY(lq_pg_statement_is_long(q->items[i].statement)))
+            forget(d, q->items[i].statement);
 }
 
 /* The connection is made as new before others get it. */
@@ -465,6 +475,7 @@ static int answer(lua_State *L, lq_vm *vm, const lq_db_target *to,
     int count = 0, results, i;
 
     lq_db_decode(vm, q);
+    lq_db_forget_long(to->db, q);
     for (i = 0; i < q->count && count == 0; i++)
         count = lq_pgresult_unknowns(q->items[i].result, &to->db->types, oids,
                                      LQ_DB_UNKNOWN_MAX);

@@ -78,6 +78,7 @@ int lq_db_begin_stream(lua_State *L, const lq_db_target *to)
 {
     lq_pg_query *q = lq_db_make_query(L, to, LQ_PG_STREAM);
 
+    if (q) lq_db_forget_long(to->db, q);
     return q ? begin(L, to, q) : 2;
 }
 

@@ -28,6 +28,14 @@ typedef struct lq_pg_statement {
     uint32_t types[]; /* of the parameters: oids */
 } lq_pg_statement;
 
+/* Texts above are not kept: there may be many, and each another one. */
+enum { LQ_PG_KEPT_MAX = 64 * 1024 };
+
+static inline bool lq_pg_statement_is_long(const lq_pg_statement *st)
+{
+    return st->len > LQ_PG_KEPT_MAX;
+}
+
 uint64_t lq_pg_hash(lq_str sql);
 
 /* Copies both; `count` -1: types are not known. NULL: no memory. */

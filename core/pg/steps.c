@@ -47,15 +47,21 @@ static bool has_same_types(const lq_pg_statement *a, const lq_pg_statement *b)
                 0);
 }
 
+static bool is_kept(const lq_pg_conn *c, const lq_pg_statement *st)
+{
+    return c->cfg->prepare && st->class == LQ_PG_PLAIN &&
+           !lq_pg_statement_is_long(st);
+}
+
 /* Makes the statement known to the server under `name`, "" when that is not
  * for long. Returns whether libpq has taken it. */
 static bool prepare(lq_pg_conn *c, lq_pg_query *q, lq_pg_statement *st,
                     char *name)
 {
-    bool is_kept = c->cfg->prepare && st->class == LQ_PG_PLAIN;
+    bool may_keep = is_kept(c, st);
     lq_pg_entry *e = NULL, *old;
 
-    if (is_kept) e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
+    if (may_keep) e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
     if (e && !has_same_types(e->statement, st)) {
         close_statement(c, e);
         e = NULL;
@@ -64,9 +70,9 @@ static bool prepare(lq_pg_conn *c, lq_pg_query *q, lq_pg_statement *st,
         return true;
     }
     q->was_cached = false;
-    old = is_kept ? lq_pg_cache_oldest(&c->prepared) : NULL;
+    old = may_keep ? lq_pg_cache_oldest(&c->prepared) : NULL;
     if (old) close_statement(c, old);
-    if (is_kept) e = lq_pg_cache_put(&c->prepared, st);
+    if (may_keep) e = lq_pg_cache_put(&c->prepared, st);
     name[0] = '\0';
     if (e) name_of(name, e);
     add_step(q, LQ_PG_STEP_PREPARE);
@@ -82,8 +88,7 @@ static bool send_item(lq_pg_conn *c, lq_pg_query *q, const lq_pg_item *it)
     lq_pg_statement *st = it->statement;
     char name[NAME_CAP];
 
-    if (!c->cfg->prepare || st->class != LQ_PG_PLAIN ||
-        q->kind == LQ_PG_STREAM) {
+    if (!is_kept(c, st) || q->kind == LQ_PG_STREAM) {
         add_step(q, LQ_PG_STEP_RUN);
         return PQsendQueryParams(c->pg, st->sql, it->count,
                                  st->count > 0 ? st->types : NULL, values, lens,

@@ -270,6 +270,29 @@ describe("a database", function()
     assert.is_true(after - before < 8 << 10, ("%d KiB more"):format(after - before))
   end)
 
+  it("keeps no statement that is long #once", function()
+    local before, after, value = run [[
+      local function rss()
+        collectgarbage()
+        collectgarbage()
+        return math.tointeger(io.open "/proc/self/status":read "a":match "VmRSS:%s+(%d+)")
+      end
+      local long = (" "):rep(1 << 20)
+      local value = 0
+      local function ask(i)
+        value = value + db:value("select $1::int -- " .. long .. i, i)
+        value = value + db:value("select 1 -- " .. long .. i)
+      end
+      for i = 1, 10 do ask(i) end
+      for row in db:each("select $1::int as a -- " .. long, 1) do value = value + row.a end
+      local before = rss()
+      for i = 11, 100 do ask(i) end
+      return before, rss(), value]]
+
+    assert.is_true(after - before < 32 << 10, ("%d KiB more"):format(after - before))
+    assert.are.equal(5050 + 100 + 1, value)
+  end)
+
   it("reads arrays of each of the server's own types", function()
     assert.are.same({}, (run [[
       local wrong = aq.array {}
