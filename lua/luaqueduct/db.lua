@@ -287,6 +287,9 @@ local function copy_in(session, sql, next_chunk)
   local guard <close> = copy
   part.session = nil
   for chunk in next_chunk do
+    if type(chunk) ~= "string" then
+      place.raise("what gives the chunks of a copy must give strings, not a %s", type(chunk))
+    end
     local is_wanted, failure = core.copy_write(guard, chunk)
     if failure then return nil, failure end
     if not is_wanted then break end

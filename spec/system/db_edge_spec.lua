@@ -439,6 +439,12 @@ describe("a database", function()
     end
   end)
 
+  it("raises for chunks that are none, at the line of the app, and undoes the copy", function()
+    assert.are.equal("run:1: what gives the chunks of a copy must give strings, not a number",
+      (site:raised "db:copy_in('copy t from stdin', function() return 5 end)"))
+    idle()
+  end)
+
   it("teaches what a copy is that takes nothing", function()
     local _, err = run "return db:copy_in('copy t to stdout', function() return '1' end)"
 
