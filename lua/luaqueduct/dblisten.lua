@@ -13,6 +13,7 @@ local m = {}
 
 local QUEUE_MAX = 10000
 local PAUSE_MIN, PAUSE_MAX = 0.05, 2
+local PATIENCE = 0.5 -- seconds, between looks whether the task that connects is there
 
 -- ---- subscriptions --------------------------------------------------------------------------
 
@@ -162,7 +163,10 @@ local function await(listener, channel)
   local waiter = { task = core_task.current(), is_told = false, err = false }
   start(listener, run)
   listener.waiting[#listener.waiting + 1] = waiter
-  while not waiter.is_told do core_task.park() end
+  while not waiter.is_told do
+    if not core_task.is_live(listener.task) then error("not enough memory", 0) end
+    core_task.park(PATIENCE) -- it may not even begin
+  end
   if waiter.err then return nil, waiter.err end
   return true
 end
