@@ -42,16 +42,25 @@ static void finish_told(lq_pg_query *q)
         q->on_done(q);
 }
 
+/* What the server has said of the connection, not of a query; NULL: nothing. */
+static const char *last_words(const lq_pg_query *q)
+{
+    const PGresult *r = q ? q->failure : NULL;
+    const char *severity =
+        r ? PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED) : NULL;
+
+    if (!severity || strcmp(severity, "ERROR") == 0) return NULL;
+    return PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+}
+
 /* Fails them all; the server's own last words are better than libpq's. */
 static void fail_all(lq_list *list, int err, const char *text)
 {
     char words[sizeof((lq_pg_failure){0}).text];
-    const char *last = NULL;
+    const char *last = last_words(lq_pg_first(list));
     lq_list *link;
-    lq_pg_query *q = lq_pg_first(list);
+    lq_pg_query *q;
 
-    if (q && q->failure)
-        last = PQresultErrorField(q->failure, PG_DIAG_MESSAGE_PRIMARY);
     if (last) {
         snprintf(words, sizeof words, "%s", last);
         text = words;

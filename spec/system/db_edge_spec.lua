@@ -408,6 +408,27 @@ describe("a database", function()
     assert.are.equal("connection_lost", site:answer(request).code)
   end)
 
+  it("tells no query what another one has failed with when the connection is lost", function()
+    local listener, port = listen()
+    local request = site:begin(([[
+      local db <close> = open { size = 1, url = "postgres://x@127.0.0.1:%d/x?sslmode=disable" }
+      local first, second
+      aq.all(function() first = select(2, db:query "select 1") end,
+        function() second = select(2, db:query "select 2") end)
+      return first, second]]):format(port))
+    local conn = welcome(listener)
+    conn:receive(1)
+    conn:send(message("E", "SERROR\0VERROR\0C23505\0Mit is somebody's secret\0\0"))
+    conn:shutdown "send"
+    conn:receive "*a"
+    conn:close()
+    listener:close()
+    local first, second = site:answer(request)
+
+    assert.are.same({ "connection_lost", "connection_lost" }, { first.code, second.code })
+    assert.is_nil(second.message:find("secret", 1, true))
+  end)
+
   it("cancels on the host that was taken, of several", function()
     local listener, port = listen()
     local conn = site:begin(([[
