@@ -257,8 +257,11 @@ void lq_pg_line_serve(lq_pg_pool *p)
 void lq_pg_line_serve_and_arm(lq_pg_pool *p)
 {
     lq_pg_line_serve(p);
-    if (lq_pg_line_arm(p) < 0)
-        lq_pg_line_fail(p, &(lq_pg_failure){.err = -ENOMEM});
+    if (lq_pg_is_away(p)) /* not even a try was possible */
+        lq_pg_line_fail(p, &p->failure);
+    if (lq_pg_line_arm(p) == 0) return;
+    p->retry_at_ms = 0; /* the next query tries */
+    lq_pg_line_fail(p, &(lq_pg_failure){.err = -ENOMEM});
 }
 
 int lq_pg_refuse(lq_pg_pool *p, lq_pg_query *q, const lq_pg_failure *f)

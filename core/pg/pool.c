@@ -220,7 +220,9 @@ static lq_pg_lease *acquire(lq_pg_pool *p, void (*on_ready)(void *), void *data)
         lq_list_push_back(&p->leases, &l->link);
         p->waiting++;
         lq_pg_line_serve(p);
-        if (!l->conn && lq_pg_line_arm(p) < 0)
+        if (!l->conn && lq_pg_is_away(p))
+            lq_pg_lease_fail(l, &p->failure); /* not even a try was possible */
+        else if (!l->conn && lq_pg_line_arm(p) < 0)
             lq_pg_lease_fail(l, &(lq_pg_failure){.err = -ENOMEM});
     }
     l->on_ready = on_ready;
