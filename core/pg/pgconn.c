@@ -386,7 +386,7 @@ static void finish(lq_pg_conn *c, lq_pg_query *q)
 
 static void keep_failure(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
 {
-    if (q->steps[q->step] == LQ_PG_STEP_PREPARE) lq_pg_steps_forget(c, q);
+    lq_pg_steps_undo(c, q);
     if (q->failure)
         PQclear(r);
     else
@@ -431,7 +431,10 @@ static void on_result(lq_pg_conn *c, lq_pg_query *q, PGresult *r)
     case PGRES_TUPLES_OK:
     case PGRES_EMPTY_QUERY: keep_result(q, r); break;
     case PGRES_SINGLE_TUPLE: keep_row(c, q, r); break;
-    case PGRES_PIPELINE_ABORTED: PQclear(r); break;
+    case PGRES_PIPELINE_ABORTED:
+        PQclear(r);
+        lq_pg_steps_undo(c, q);
+        break;
     case PGRES_FATAL_ERROR:
         if (PQstatus(c->pg) == CONNECTION_BAD) {
             lose_it(c, PQresultErrorMessage(r));

@@ -125,15 +125,25 @@ bool lq_pg_steps_send(lq_pg_conn *c, lq_pg_query *q)
     return PQpipelineSync(c->pg) == 1;
 }
 
+static void forget(lq_pg_conn *c, const lq_pg_statement *st)
+{
+    lq_pg_entry *e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
+
+    if (e) lq_pg_cache_remove(&c->prepared, e);
+}
+
 void lq_pg_steps_forget(lq_pg_conn *c, const lq_pg_query *q)
 {
-    const lq_pg_statement *st;
-    lq_pg_entry *e;
     int i;
 
-    for (i = 0; i < q->count; i++) {
-        st = q->items[i].statement;
-        e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
-        if (e) lq_pg_cache_remove(&c->prepared, e);
-    }
+    for (i = 0; i < q->count; i++) forget(c, q->items[i].statement);
+}
+
+void lq_pg_steps_undo(lq_pg_conn *c, const lq_pg_query *q)
+{
+    int item = 0, i;
+
+    if (q->steps[q->step] != LQ_PG_STEP_PREPARE) return;
+    for (i = 0; i < q->step; i++) item += q->steps[i] == LQ_PG_STEP_RUN;
+    forget(c, q->items[item].statement);
 }

@@ -24,6 +24,10 @@ enum {
 /* In pipeline mode, into libpq's buffer. false: libpq has refused. */
 bool lq_pg_steps_send(lq_pg_conn *c, lq_pg_query *q) LQ_MUST_CHECK;
 
+/* The server has not done the step at hand: a statement that it was to prepare
+ * is not there. */
+void lq_pg_steps_undo(lq_pg_conn *c, const lq_pg_query *q);
+
 /* The server does not have these statements, or not as they are kept. */
 void lq_pg_steps_forget(lq_pg_conn *c, const lq_pg_query *q);
 

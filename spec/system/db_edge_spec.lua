@@ -213,6 +213,19 @@ describe("a database", function()
       return aq.all { read, read, read, read }]] })
   end)
 
+  it("keeps no statement that a failed batch has not come to", function()
+    assert.are.same({ "22012", 77 }, { run [[
+      local other <close> = open { size = 1 }
+      local function divide(by)
+        return other:batch { { "select 1 / $1::int", by }, { "select 77" } }
+      end
+      assert(divide(1)) -- from here on it is known what they are
+      db:query("select pg_terminate_backend($1)", other:value "select pg_backend_pid()")
+      while not other:query "select 1" do aq.sleep(0.01) end
+      local err = select(2, divide(0))
+      return err.code, other:transaction(function(tx) return tx:value "select 77" end)]] })
+  end)
+
   it("keeps statements of several items in step with what the app has deallocated", function()
     assert.are.same({ 7 }, { run [[
       return db:session(function(s)
