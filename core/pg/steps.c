@@ -47,9 +47,11 @@ static bool has_same_types(const lq_pg_statement *a, const lq_pg_statement *b)
                 0);
 }
 
-static bool is_kept(const lq_pg_conn *c, const lq_pg_statement *st)
+/* What is sent again does not trust what others have prepared meanwhile. */
+static bool is_kept(const lq_pg_conn *c, const lq_pg_query *q,
+                    const lq_pg_statement *st)
 {
-    return c->cfg->prepare && st->class == LQ_PG_PLAIN &&
+    return c->cfg->prepare && st->class == LQ_PG_PLAIN && !q->is_retried &&
            !lq_pg_statement_is_long(st);
 }
 
@@ -58,7 +60,7 @@ static bool is_kept(const lq_pg_conn *c, const lq_pg_statement *st)
 static bool prepare(lq_pg_conn *c, lq_pg_query *q, lq_pg_statement *st,
                     char *name)
 {
-    bool may_keep = is_kept(c, st);
+    bool may_keep = is_kept(c, q, st);
     lq_pg_entry *e = NULL, *old;
 
     if (may_keep) e = lq_pg_cache_find(&c->prepared, sql_of(st), st->hash);
@@ -88,7 +90,7 @@ static bool send_item(lq_pg_conn *c, lq_pg_query *q, const lq_pg_item *it)
     lq_pg_statement *st = it->statement;
     char name[NAME_CAP];
 
-    if (!is_kept(c, st) || q->kind == LQ_PG_STREAM) {
+    if (!is_kept(c, q, st) || q->kind == LQ_PG_STREAM) {
         add_step(q, LQ_PG_STEP_RUN);
         return PQsendQueryParams(c->pg, st->sql, it->count,
                                  st->count > 0 ? st->types : NULL, values, lens,

@@ -213,6 +213,23 @@ describe("a database", function()
       return aq.all { read, read, read, read }]] })
   end)
 
+  it("tells what is wrong with a statement, however many send it at a time", function()
+    assert.are.same({}, (run(([[
+      local other <close> = open { size = 1 }
+      local fns, wrong = {}, aq.array {}
+      for i = 1, 20 do
+        fns[i] = function()
+          for _ = 1, %d do
+            local code = select(2, other:query "selec 1").code
+            if code ~= "42601" then wrong[#wrong + 1] = code end
+            other:query "select 1"
+          end
+        end
+      end
+      aq.all(fns)
+      return wrong]]):format(scale(50)))))
+  end)
+
   it("keeps no statement that a failed batch has not come to", function()
     assert.are.same({ "22012", 77 }, { run [[
       local other <close> = open { size = 1 }
