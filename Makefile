@@ -284,7 +284,7 @@ test-all:
 	    $(BUILD)/tsan/spec/breaker.so $(C_TESTS:%=$(BUILD)/tsan/spec/%_test)
 	@$(MAKE) --no-print-directory fuzz-build browser clients
 	@failed=0; \
-	for run in style spec-plain spec-asan spec-tsan fuzz-short; do \
+	for run in style spec-plain spec-sanitized fuzz-short; do \
 	    $(MAKE) --no-print-directory $$run || failed=1; \
 	done; \
 	exit $$failed
@@ -310,7 +310,7 @@ $(BUILD)/%/node_modules/.installed: spec/%/package-lock.json
 FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 # The single runs; what they need must have been built.
-.PHONY: spec-plain spec-asan spec-tsan
+.PHONY: spec-plain spec-asan spec-tsan spec-sanitized
 spec-plain:
 	@echo "== specs, plain"
 	@LQ_BUILD=$(BUILD) $(BUSTED) --exclude-tags=soak spec
@@ -329,6 +329,15 @@ spec-tsan:
 	@LQ_BUILD=$(BUILD)/tsan LQ_CORE=$(BUILD)/spec/core.so \
 	    TSAN_OPTIONS="suppressions=$(CURDIR)/spec/support/tsan.supp atexit_sleep_ms=100" \
 	    $(FIXED) $(BUSTED) --exclude-tags=once,soak $(wildcard spec/system) spec/c
+
+# They wait more than they work: side by side they take little longer than one.
+spec-sanitized:
+	@failed=0; log=$(BUILD)/asan/specs.log; \
+	$(MAKE) --no-print-directory spec-asan >$$log 2>&1 & asan=$$!; \
+	$(MAKE) --no-print-directory spec-tsan || failed=1; \
+	wait $$asan || failed=1; \
+	cat $$log; \
+	exit $$failed
 
 ##   make fuzz          10 minutes of every fuzz target; FUZZ_SECONDS=60: shorter
 ##   make fuzz-short    the few thousand runs of each that `make test` does
