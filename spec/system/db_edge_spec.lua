@@ -106,24 +106,29 @@ describe("a database", function()
     assert.is_true(seconds < 2, seconds .. " s")
   end)
 
-  -- The server sends a cancel to itself twice: the second may hit the next query.
+  -- The server sends a cancel to itself twice: the second may hit one of those behind.
   it("keeps what stands behind a query whose time is up", function()
-    local code, two, three, four, same = run [[
-      local db <close> = open { size = 1, query_timeout = 0.4 }
+    local code, results, same = run [[
+      local db <close> = open { size = 1, query_timeout = 1 }
       local pid, code = (db:value "select pg_backend_pid()")
-      local two, three, four
+      local results = {}
+      local function ask(i, sql)
+        return function()
+          local value, err = db:value(sql)
+          results[i] = value or err.code
+        end
+      end
       aq.all(
         function() code = select(2, db:query "select pg_sleep(20)").code end,
-        function()
-          local value, err = db:value "select 2"
-          two = value or err.code
-        end,
-        function() three = db:value "select 3 from pg_sleep(0.3)" end,
-        function() four = db:value "select 4" end)
-      return code, two, three, four, db:value "select pg_backend_pid()" == pid]]
+        ask(1, "select 2"), ask(2, "select 3 from pg_sleep(0.2)"), ask(3, "select 4"))
+      return code, results, db:value "select pg_backend_pid()" == pid]]
 
-    assert.are.same({ "query_timeout", 3, 4, true }, { code, three, four, same })
-    assert.is_true(two == 2 or two == "57014", tostring(two))
+    local hit = 0
+    for i, result in ipairs(results) do
+      if result == "57014" then hit = hit + 1 else assert.are.equal(i + 1, result) end
+    end
+    assert.are.same({ "query_timeout", 3, true }, { code, #results, same })
+    assert.is_true(hit <= 1, hit .. " were hit")
   end)
 
   it("ends a copy that begins when it is given up", function()

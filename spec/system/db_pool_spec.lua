@@ -75,12 +75,16 @@ describe("a pool", function()
           waiting = db:stats().waiting
         end)
       end }
+      local others = {}
       for i = 1, 5 do
-        fns[i + 1] = function()
-          while not kept.held do aq.sleep(0.001) end
+        others[i] = function()
           local value = db:value("select $1::int", i)
           order[#order + 1] = value
         end
+      end
+      fns[2] = function()
+        while not kept.held do aq.sleep(0.001) end
+        aq.all(others)
       end
       aq.all(fns)
       kept.held = nil
