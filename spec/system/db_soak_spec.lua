@@ -60,9 +60,22 @@ local function total(app, field)
   return sum
 end
 
---- Descriptors that are not the clients' and not the database's.
+--- Descriptors that are not the clients' and not the database's, at a moment when none of these
+--- comes or goes.
 local function own_descriptors(app)
-  return app.server:fds() - total(app, "open")
+  local open, count, same
+
+  wait.till(function()
+    open, same = total(app, "open"), 0
+    wait.till(function() -- our own connections go a moment later
+      local now = app.server:fds()
+      same = now == count and same + 1 or 0
+      count = now
+      return same == 5
+    end)
+    return total(app, "open") == open
+  end, 10, "as many connections as before, " .. app.name)
+  return count - open
 end
 
 local function start_app(postgres, is_shared)
@@ -226,8 +239,15 @@ local function check_connections(postgres, app)
   assert.are.equal(0, activity(postgres, app, "state like 'idle in transaction%'"))
   assert.are.equal(0, total(app, "waiting"))
   assert.are.equal(0, total(app, "busy"))
-  wait.till(function() return own_descriptors(app) <= app.descriptors end, 5,
-    "descriptors to be closed, " .. app.name)
+  local open = total(app, "open")
+  local are_closed, err = pcall(wait.till, function()
+    return app.server:fds() - open <= app.descriptors
+  end, 5, "descriptors to be closed, " .. app.name)
+  if not are_closed then
+    local folder = ("/proc/%d/fd"):format(app.server:runtime())
+    error(("%s: %d and %d open, in\n%s"):format(err, app.descriptors, open,
+      command.run({ "ls", "-l", folder }).stdout), 0)
+  end
 end
 
 local function clean_up(apps)
