@@ -14,6 +14,7 @@
 local socket = require "socket"
 local command = require "spec.support.command"
 local proc = require "spec.proc"
+local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
 local pg = {}
@@ -118,15 +119,6 @@ local function write(path, text)
   file:close()
 end
 
---- Whether the process runs, or could: one that has ended and is not yet asked after does not.
-function pg.is_alive(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  if not file then return false end
-  local state = file:read("a"):match "%) (%a)"
-  file:close()
-  return state ~= "Z" and state ~= "X"
-end
-
 --- The postmaster's children: sessions and what it runs for itself.
 local function children(pid)
   local list = {}
@@ -210,7 +202,7 @@ function methods:kill()
   self.pid, self.paused = nil, false
   wait.till(function()
     for _, pid in ipairs(all) do
-      if pg.is_alive(pid) then return false end
+      if process.is_alive(pid) then return false end
     end
     return true
   end, 10, "the end of PostgreSQL's processes")

@@ -2,6 +2,7 @@ local command = require "spec.support.command"
 local pg = require "spec.support.postgres"
 local pgbouncer = require "spec.support.pgbouncer"
 local proc = require "spec.proc"
+local process = require "spec.support.process"
 local socket = require "socket"
 local wait = require "spec.support.wait"
 
@@ -19,10 +20,6 @@ require "socket".sleep(60)
 
 local function exists(path)
   return command.run({ "test", "-e", path }).status == 0
-end
-
-local function is_gone(pid)
-  return not pg.is_alive(pid)
 end
 
 --- One statement by psql over this URL.
@@ -90,7 +87,7 @@ describe("spec.support.postgres #once", function()
 
     postgres:kill()
 
-    for _, pid in ipairs(before) do assert.is_true(is_gone(pid)) end
+    for _, pid in ipairs(before) do assert.is_true(not process.is_alive(pid)) end
     assert.are.equal(2, ask(postgres.tcp_url, "select 1").status)
     postgres:start()
     assert.are.equal("committed", postgres:psql "select to_regclass('committed')")
@@ -141,8 +138,8 @@ describe("spec.support.postgres #once", function()
     other:close()
 
     assert.is_false(exists(dir))
-    assert.is_true(is_gone(keeper))
-    for _, pid in ipairs(processes) do assert.is_true(is_gone(pid)) end
+    assert.is_true(not process.is_alive(keeper))
+    for _, pid in ipairs(processes) do assert.is_true(not process.is_alive(pid)) end
   end)
 
   it("leaves nothing when the process that started it is killed, paused or not", function()
@@ -155,7 +152,8 @@ describe("spec.support.postgres #once", function()
     proc.wait(pid, 5)
     proc.close(output)
 
-    wait.till(function() return not exists(dir) and is_gone(tonumber(postmaster)) end, 10,
-      "the end of what was left")
+    wait.till(function()
+      return not exists(dir) and not process.is_alive(tonumber(postmaster))
+    end, 10, "the end of what was left")
   end)
 end)

@@ -3,6 +3,7 @@
 local client = require "spec.support.client"
 local load = require "spec.support.load"
 local proc = require "spec.proc"
+local process = require "spec.support.process"
 local scale = require "spec.support.scale"
 local server = require "spec.support.server"
 local wait = require "spec.support.wait"
@@ -20,14 +21,6 @@ return router
 
 local KILL, SEGV, ABRT, TERM = 9, 11, 6, 15
 
-local function is_gone(pid)
-  local file = io.open("/proc/" .. pid .. "/stat")
-  if not file then return true end
-  local state = file:read "a":match "%) (%a)"
-  file:close()
-  return state == "Z"
-end
-
 --- Ends the runtime by a signal and waits for the next one; returns the seconds it took.
 local function kill_runtime(app, signal)
   local before, began = app:runtime(), proc.now()
@@ -35,7 +28,7 @@ local function kill_runtime(app, signal)
   proc.kill(before, signal)
   wait.till(function()
     local runtime = app:runtime()
-    return runtime ~= before and runtime ~= app.pid and is_gone(before)
+    return runtime ~= before and runtime ~= app.pid and not process.is_alive(before)
   end)
   assert.are.equal("fine", app:get("/").body)
   return proc.now() - began
@@ -131,7 +124,7 @@ describe("a runtime that dies", function()
       wait.till(function()
         for _ = 1, 20 do app:signal "USR1" end
         local runtime = app:runtime()
-        return runtime ~= before and runtime ~= app.pid and is_gone(before)
+        return runtime ~= before and runtime ~= app.pid and not process.is_alive(before)
       end)
       assert.are.equal("fine", app:get("/").body)
     end
@@ -152,7 +145,7 @@ describe("a runtime that dies", function()
 
     assert.are.equal(tostring(runtime), group(runtime))
     app:stop { status = 0 }
-    assert.is_true(is_gone(runtime))
+    assert.is_true(not process.is_alive(runtime))
   end)
 
   it("leaves its exit status to the guard when it was told to stop", function()
@@ -173,7 +166,7 @@ describe("a guard that dies", function()
 
       proc.kill(app.pid, KILL)
 
-      wait.till(function() return is_gone(runtime) end)
+      wait.till(function() return not process.is_alive(runtime) end)
       app:wait_exit(5)
       app:stop { status = false }
     end
@@ -188,7 +181,7 @@ describe("a guard that dies", function()
     proc.kill(app.pid, KILL)
 
     assert.are.equal("slow", conn:read_response().body)
-    wait.till(function() return is_gone(runtime) end)
+    wait.till(function() return not process.is_alive(runtime) end)
     app:wait_exit(5)
     app:stop { status = false }
     assert.is_truthy(app.log_text:find("the guard has died", 1, true))

@@ -2,6 +2,7 @@
 
 local client = require "spec.support.client"
 local proc = require "spec.proc"
+local process = require "spec.support.process"
 local scale = require "spec.support.scale"
 local server = require "spec.support.server"
 local socket = require "socket"
@@ -115,20 +116,12 @@ local function reload(app, source, generation)
   app:wait_log(("reloaded: generation %d serves"):format(generation))
 end
 
-local function is_gone(pid)
-  local file = io.open("/proc/" .. pid .. "/stat")
-  if not file then return true end
-  local state = file:read "a":match "%) (%a)"
-  file:close()
-  return state == "Z"
-end
-
 --- Until then it may have taken what nobody answers.
 local function kill_runtime(app)
   local before = app:runtime()
 
   proc.kill(before, KILL)
-  wait.till(function() return is_gone(before) end)
+  wait.till(function() return not process.is_alive(before) end)
 end
 
 describe("a port", function()
@@ -397,7 +390,7 @@ describe("a runtime that leaves", function()
       return app:log():find("listening again", 1, true)
     end)
 
-    wait.till(function() return is_gone(runtime) end, 10)
+    wait.till(function() return not process.is_alive(runtime) end, 10)
     assert.matches("^%d 1$", greeting(port))
     assert.are.equal(port, (ports_of(app)))
     app:stop { status = 0 }
