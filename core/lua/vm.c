@@ -206,8 +206,8 @@ void lq_vm_run_short(lq_vm *vm)
 /* What is under way ends well all the same: there is an eighth more, once. */
 static void tell_full(lq_vm *vm)
 {
-    if (!vm->is_full) vm->alloc.limit += vm->alloc.limit / 8;
-    vm->is_full = true;
+    if (vm->alloc.limit == vm->cfg.memory_limit)
+        vm->alloc.limit += vm->cfg.memory_limit / 8;
     vm->cfg.on_full(vm);
 }
 

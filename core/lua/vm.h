@@ -102,7 +102,6 @@ struct lq_vm {
     int unyieldable;    /* user coroutines that run inside a C function */
     lq_turn turn;
     bool is_short;     /* a memory error is to be followed up behind the task */
-    bool is_full;      /* on_full has been called */
     bool is_broken;    /* on_broken has been called */
     char warning[512]; /* as far as it has come */
 

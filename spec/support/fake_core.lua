@@ -333,11 +333,11 @@ end
 
 -- ---- install --------------------------------------------------------------------------------
 
-local function real_or(name, stub)
+local function real_or(name, substitute)
   local ok, module = pcall(require, name)
 
   if ok then return module end
-  return stub
+  return substitute
 end
 
 local function reset()
