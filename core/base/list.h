@@ -34,6 +34,12 @@ static inline void lq_list_push_back(lq_list *head, lq_list *link)
     head->prev = link;
 }
 
+/* Behind `head`: in front of all members, or behind the member that it is. */
+static inline void lq_list_push_front(lq_list *head, lq_list *link)
+{
+    lq_list_push_back(head->next, link);
+}
+
 /* Takes `link` out of its list; nothing happens when it is in none. */
 static inline void lq_list_remove(lq_list *link)
 {

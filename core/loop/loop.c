@@ -90,11 +90,11 @@ static void run_hooks(lq_loop *loop)
     lq_list cursor;
     lq_turn *turn;
 
-    lq_list_push_back(loop->turns.next, &cursor);
+    lq_list_push_front(&loop->turns, &cursor);
     while (cursor.next != &loop->turns) {
         turn = LQ_CONTAINER_OF(cursor.next, lq_turn, link);
         lq_list_remove(&cursor);
-        lq_list_push_back(turn->link.next, &cursor);
+        lq_list_push_front(&turn->link, &cursor);
         turn->run(turn);
     }
     lq_list_remove(&cursor);

@@ -39,10 +39,7 @@ static void add_sync(lq_pg_conn *c)
     c->syncing++;
     q->conn = c;
     q->state = LQ_PG_UNSENT;
-    q->link.prev = &c->unsent; /* in front */
-    q->link.next = c->unsent.next;
-    c->unsent.next->prev = &q->link;
-    c->unsent.next = &q->link;
+    lq_list_push_front(&c->unsent, &q->link);
     c->load++;
     lq_pg_conn_flush(c);
 }

@@ -337,10 +337,7 @@ static void retry(lq_pg_conn *c, lq_pg_query *q)
     lq_pg_query_reset(q);
     q->is_retried = true;
     q->state = LQ_PG_UNSENT;
-    q->link.prev = front;
-    q->link.next = front->next;
-    front->next->prev = &q->link;
-    front->next = &q->link;
+    lq_list_push_front(front, &q->link);
     flush_later(c);
 }
 

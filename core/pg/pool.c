@@ -44,10 +44,7 @@ static void take_back(lq_pg_pool *p, lq_pg_conn *c)
         }
         q->conn = NULL;
         q->state = LQ_PG_WAITING;
-        link->next = p->line.next; /* in front */
-        link->prev = &p->line;
-        p->line.next->prev = link;
-        p->line.next = link;
+        lq_list_push_front(&p->line, link);
         p->waiting++;
     }
 }
